@@ -1,0 +1,92 @@
+"""The CPU: a clock rate, and a local time that work moves on.
+
+A CPU here does not interpret instructions. The firmware's tasks run as Python and say what their work costs; the CPU
+turns cycles into time. While a task works, the CPU's local time runs ahead of the world, and the world catches up when
+the task gives the CPU back, or when it touches a device that the world can change under its hands (``sync``).
+
+Not modelled: instructions, caches, memory contention, interrupts in the middle of a task's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from board.clock import FOREVER_NS, VirtualClock
+
+
+class CpuReset(BaseException):
+    """Unwinds whatever the CPU was doing; nothing in the firmware may catch it. Carries the reset cause."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class WatchdogTimer(Protocol):
+    """What the CPU must know of the watchdog."""
+
+    deadline_ns: int
+
+    def check(self, now_ns: int) -> None: ...
+
+
+class Cpu:
+    """One CPU. ``hz`` cycles pass in a second of its local time ``now_ns``."""
+
+    def __init__(self, clock: VirtualClock, hz: int) -> None:
+        self.hz = hz
+        self.now_ns = clock.now_ns
+        self.world = clock
+        self.watchdog: WatchdogTimer | None = None
+        self._remainder = 0
+        self._wake: Callable[[], None] | None = None
+        self._doomed: CpuReset | None = None
+
+    def spend(self, cycles: int) -> None:
+        """Moves local time on by ``cycles``, exactly: what does not fill a nanosecond is kept for the next time.
+
+        Raises CpuReset when the watchdog bites meanwhile.
+        """
+        duration_ns, self._remainder = divmod(cycles * 1_000_000_000 + self._remainder, self.hz)
+        self.spend_ns(duration_ns)
+
+    def spend_ns(self, duration_ns: int) -> None:
+        """Moves local time on by a duration that does not depend on the clock rate (a device that is waited for)."""
+        self.now_ns += duration_ns
+        watchdog = self.watchdog
+        if watchdog is not None and self.now_ns > watchdog.deadline_ns:
+            watchdog.check(self.now_ns)
+
+    def sync(self) -> None:
+        """Lets the world catch up with local time, so that what happens out there is seen before the next step.
+
+        Raises CpuReset when it was a reset or a power cut that happened.
+        """
+        if self.now_ns > self.world.now_ns:
+            self.world.run_until(self.now_ns)
+        if self._doomed is not None:
+            raise self._doomed
+
+    def interrupt(self) -> None:
+        """Says that an interrupt handler ran: the kernel gets the CPU as soon as it is free."""
+        if self._wake is not None:
+            self._wake()
+
+    def on_interrupt(self, wake: Callable[[], None] | None) -> None:
+        """Sets what ``interrupt`` calls."""
+        self._wake = wake
+
+    def doom(self, cause: str) -> None:
+        """Ends, at its next ``sync``, what runs on this CPU right now: it was reset or lost power from outside."""
+        self._doomed = CpuReset(cause)
+
+    def restart(self) -> None:
+        """Begins anew at world time, with nothing owed."""
+        self.now_ns = max(self.world.now_ns, 0)
+        self._remainder = 0
+        self._doomed = None
+
+
+IDLE_NS = FOREVER_NS
+"""What a program wants to be called at when it waits for interrupts alone."""

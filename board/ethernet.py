@@ -1,0 +1,286 @@
+"""The Ethernet port, at the height of TCP connections: listeners, and streams of bytes in both directions.
+
+::
+
+    board A  Stream --- wire: latency, window --- Stream  board B, or a socket of the host (hil)
+
+A stream's bytes leave at the sender's time and arrive ``latency_ns`` later, in order. Each direction holds at most
+``WINDOW_BYTES`` that the other end has not read. A port nobody listens at refuses at once.
+
+Not modelled: packets, retransmission, congestion, bandwidth, IP addresses beyond a name per port, ARP, DNS.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from board.clock import VirtualClock
+
+Status = Literal["connecting", "open", "refused", "reset", "closed"]
+
+WINDOW_BYTES = 65_535
+"""Largest receive window of TCP without scaling (RFC 9293 3.1)."""
+
+LATENCY_NS = 100_000
+"""One way on a quiet 100 Mbit/s segment with two stacks in it; an assumption."""
+
+FIRST_EPHEMERAL_PORT = 49_152
+"""RFC 6335 6: dynamic ports."""
+
+
+class Moment(Protocol):
+    """Whose time counts when something is sent: a CPU (local time) or the world outside."""
+
+    now_ns: int
+
+    def interrupt(self) -> None: ...
+
+
+class Outside:
+    """The moment of whoever is not a CPU: world time, and nobody to interrupt."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    @property
+    def now_ns(self) -> int:
+        return self._clock.now_ns
+
+    @now_ns.setter
+    def now_ns(self, value: int) -> None:
+        raise AttributeError("the world's time is the clock's")
+
+    def interrupt(self) -> None:
+        """Nobody waits."""
+
+
+class Stream:
+    """One end of a connection, never blocking. Made by ``join`` or ``Ethernet.connect``."""
+
+    def __init__(self, clock: VirtualClock, moment: Moment, peer: str, local_port: int, latency_ns: int) -> None:
+        self.peer = peer
+        self.local_port = local_port
+        self.status: Status = "connecting"
+        self._clock = clock
+        self._moment = moment
+        self._latency_ns = latency_ns
+        self._other: Stream | None = None
+        self._inbox = bytearray()
+        self._in_flight = 0
+        self._arrives_ns = 0
+        self._ended_in = False
+        self._ended_out = False
+        self._handler: Callable[[], None] | None = None
+
+    def read(self, nbytes: int = -1, /) -> bytes | None:
+        """What has arrived; None when nothing has; ``b""`` when the other end has closed and all was read."""
+        if not self._inbox:
+            return b"" if self._ended_in or self.status in ("refused", "reset", "closed") else None
+        count = len(self._inbox) if nbytes < 0 else nbytes
+        data = bytes(self._inbox[:count])
+        del self._inbox[:count]
+        other = self._other
+        if other is not None and data:
+            self._send(other._room)
+        return data
+
+    def write(self, buf: bytes, /) -> int:
+        """Number of bytes taken; 0 while the window is full. OSError EPIPE when the connection is not open."""
+        other = self._other
+        if self.status != "open" or self._ended_out or other is None:
+            raise OSError(errno.EPIPE, f"connection to {self.peer} is {self.status}")
+        taken = bytes(buf[: max(0, WINDOW_BYTES - len(other._inbox) - self._in_flight)])
+        if taken:
+            self._in_flight += len(taken)
+            self._send(lambda: other._deliver(taken, self))
+        return len(taken)
+
+    def any(self) -> int:
+        """Number of bytes that can be read at once."""
+        return len(self._inbox)
+
+    def end(self) -> None:
+        """Ends our direction alone (a TCP FIN): what was written still arrives, and we can go on reading."""
+        other = self._other
+        if other is not None and not self._ended_out:
+            self._ended_out = True
+            self._send(other._end)
+
+    def close(self) -> None:
+        """Ends our direction, and listens no more: what arrives from now on is answered with a reset."""
+        if self.status in ("refused", "reset", "closed"):
+            return
+        self.end()
+        self.status = "closed"
+        self._handler = None
+
+    def abort(self) -> None:
+        """Breaks the connection off (a TCP reset): what has not been read over there is lost."""
+        if self.status in ("refused", "reset", "closed"):
+            return
+        self.status = "reset"
+        self._handler = None
+        other = self._other
+        if other is not None:
+            self._send(other._reset)
+
+    def irq(self, handler: Callable[[], None] | None) -> None:
+        """``handler()`` is called when something arrived, room came free, or ``status`` changed."""
+        self._handler = handler
+
+    def _send(self, arrival: Callable[[], None]) -> None:
+        """Lets something happen at the other end, after the latency and behind all that was sent before."""
+        now_ns = max(self._moment.now_ns, self._clock.now_ns)
+        self._arrives_ns = max(now_ns + self._latency_ns, self._arrives_ns)
+        self._clock.at(self._arrives_ns, arrival)
+
+    def _deliver(self, data: bytes, sender: Stream) -> None:
+        sender._in_flight -= len(data)
+        if self.status == "open":
+            self._inbox += data
+            self._notify()
+        elif self.status == "closed":
+            # Data for an end that was closed is answered with a reset (RFC 9293 3.10.7.1).
+            self._send(sender._reset)
+
+    def _end(self) -> None:
+        self._ended_in = True
+        self._notify()
+
+    def _reset(self) -> None:
+        if self.status in ("connecting", "open"):
+            self.status = "refused" if self.status == "connecting" else "reset"
+            self._inbox.clear()
+            self._notify()
+
+    def _opened(self) -> None:
+        if self.status == "connecting":
+            self.status = "open"
+            self._notify()
+
+    def _room(self) -> None:
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._handler is not None:
+            self._handler()
+            self._moment.interrupt()
+
+
+class Listener:
+    """A port at which connections are accepted, until it is closed."""
+
+    def __init__(self, ethernet: Ethernet, port: int, handler: Callable[[Stream], None]) -> None:
+        self.port = port
+        self.handler = handler
+        self._ethernet = ethernet
+
+    def close(self) -> None:
+        """Refuses from now on; open connections live on."""
+        self._ethernet._unlisten(self)
+
+
+class Ethernet:
+    """The port of one board, with the TCP stack behind it."""
+
+    def __init__(self, clock: VirtualClock, moment: Moment, address: str, latency_ns: int = LATENCY_NS) -> None:
+        self.address = address
+        self.latency_ns = latency_ns
+        self._clock = clock
+        self._moment = moment
+        self._listeners: dict[int, Listener] = {}
+        self._streams: list[Stream] = []
+        self._next_port = FIRST_EPHEMERAL_PORT
+        self._watch: Callable[[int, bool], None] | None = None
+        self._outbound: Callable[[Stream, str, int], None] | None = None
+
+    def listen(self, port: int, handler: Callable[[Stream], None]) -> Listener:
+        """``handler(stream)`` is called for each accepted connection. OSError EADDRINUSE."""
+        if port in self._listeners:
+            raise OSError(errno.EADDRINUSE, f"port {port} is in use")
+        listener = self._listeners[port] = Listener(self, port, handler)
+        if self._watch is not None:
+            self._watch(port, True)
+        return listener
+
+    def connect(self, host: str, port: int) -> Stream:
+        """A connection to somebody on the network; ``status`` tells how it goes."""
+        stream = self._new_stream(f"{host}:{port}", self._ephemeral_port(), self._moment)
+        if self._outbound is not None:
+            outbound = self._outbound
+            stream._send(lambda: outbound(stream, host, port))
+        else:
+            stream._send(lambda: refuse(stream))
+        return stream
+
+    def accept(self, peer: str, port: int, moment: Moment | None = None) -> Stream:
+        """A connection from outside to our ``port``; the end given back is the caller's.
+
+        It is refused, visible in its ``status``, when nobody listens.
+        """
+        theirs = Stream(self._clock, moment or Outside(self._clock), f"{self.address}:{port}", 0, self.latency_ns)
+        theirs._send(lambda: self._arrive(theirs, peer, port))
+        return theirs
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports that are listened at."""
+        return frozenset(self._listeners)
+
+    def watch(self, handler: Callable[[int, bool], None] | None) -> None:
+        """``handler(port, listening)`` is called whenever a port opens or closes: what a bridge to the host needs."""
+        self._watch = handler
+
+    def on_connect(self, handler: Callable[[Stream, str, int], None] | None) -> None:
+        """``handler(stream, host, port)`` gets every connection that the board begins: a LAN or a bridge."""
+        self._outbound = handler
+
+    def power_off(self) -> None:
+        """Loses everything: the other ends see their connections reset."""
+        for listener in list(self._listeners.values()):
+            listener.close()
+        for stream in self._streams:
+            stream.abort()
+        self._streams.clear()
+
+    def _arrive(self, theirs: Stream, peer: str, port: int) -> None:
+        listener = self._listeners.get(port)
+        if listener is None:
+            refuse(theirs)
+            return
+        ours = self._new_stream(peer, port, self._moment)
+        join(ours, theirs)
+        listener.handler(ours)
+        self._moment.interrupt()
+
+    def _unlisten(self, listener: Listener) -> None:
+        if self._listeners.get(listener.port) is listener:
+            del self._listeners[listener.port]
+            if self._watch is not None:
+                self._watch(listener.port, False)
+
+    def _new_stream(self, peer: str, local_port: int, moment: Moment) -> Stream:
+        self._streams = [stream for stream in self._streams if stream.status in ("connecting", "open")]
+        stream = Stream(self._clock, moment, peer, local_port, self.latency_ns)
+        self._streams.append(stream)
+        return stream
+
+    def _ephemeral_port(self) -> int:
+        port, self._next_port = self._next_port, self._next_port + 1
+        if self._next_port > 65_535:
+            self._next_port = FIRST_EPHEMERAL_PORT
+        return port
+
+
+def join(ours: Stream, theirs: Stream) -> None:
+    """Makes two ends one open connection; the far end learns of it after its latency."""
+    ours._other, theirs._other = theirs, ours
+    ours._opened()
+    ours._send(theirs._opened)
+
+
+def refuse(stream: Stream) -> None:
+    """Answers a connection attempt with a reset."""
+    stream._reset()
