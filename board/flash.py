@@ -99,7 +99,7 @@ class Flash:
         self.tear = Tear.UNTOUCHED
 
     def readblocks(self, block_num: int, buf: bytearray | memoryview, offset: int = 0, /) -> None:
-        """Fills ``buf`` from ``offset`` bytes into sector ``block_num``, over its end too. OSError EINVAL outside the chip."""
+        """Fills ``buf`` from ``offset`` bytes into sector ``block_num`` on. OSError EINVAL outside the chip."""
         address = self._address(block_num, offset, len(buf))
         self._cpu.spend_ns(len(buf) * self.read_ns_per_byte)
         buf[:] = self._storage[address : address + len(buf)]

@@ -225,10 +225,6 @@ class Uart:
         self._irq.connect(handler, trigger)
         return self._irq
 
-    def deinit(self) -> None:
-        """Turns the port off until ``init``; what is on its way is lost."""
-        self.reset()
-
     # What silicon reports by status bits.
 
     def take_flags(self) -> frozenset[str]:

@@ -1,0 +1,50 @@
+"""The trace and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+
+from board.trace import Trace, TraceEvent
+
+
+def test_the_digest_is_that_of_the_lines() -> None:
+    trace = Trace()
+    trace.for_board("a")(5, "led", "ready", "green")
+    trace.for_board("b")(7, "pin", "button", 0)
+    text = "5\ta\tled\tready\tgreen\n7\tb\tpin\tbutton\t0\n"
+    assert trace.digest() == hashlib.sha256(text.encode()).hexdigest()
+    assert trace.tail() == text.splitlines()
+
+
+def test_the_same_events_in_another_order_have_another_digest() -> None:
+    first, second = TraceEvent(5, "a", "led", "ready", "green"), TraceEvent(5, "b", "led", "ready", "green")
+    digests = set()
+    for order in ([first, second], [second, first]):
+        trace = Trace()
+        for event in order:
+            trace.record(event)
+        digests.add(trace.digest())
+    assert len(digests) == 2
+
+
+def test_a_limit_keeps_the_newest_and_the_digest_of_all() -> None:
+    bounded, unbounded = Trace(limit=2), Trace()
+    for trace in (bounded, unbounded):
+        for number in range(5):
+            trace.for_board("a")(number, "k", "n", number)
+    assert [event.value for event in bounded] == [3, 4]
+    assert (len(bounded), bounded.count, len(unbounded)) == (2, 5, 5)
+    assert bounded.digest() == unbounded.digest()
+
+
+def test_a_value_cannot_forge_a_line() -> None:
+    event = TraceEvent(5, "a", "log", "text", "one\n6\tb\tpin\\")
+    assert event.line() == "5\ta\tlog\ttext\tone\\n6\\tb\\tpin\\\\"
+
+
+def test_the_tail_is_as_long_as_asked() -> None:
+    trace = Trace()
+    for number in range(5):
+        trace.for_board("a")(number, "k", "n", number)
+    assert [line.split("\t")[0] for line in trace.tail(2)] == ["3", "4"]
+    assert trace.tail(0) == []
