@@ -102,7 +102,7 @@ def firmware_image(version: str) -> bytes:
 
 def header_from_bytes(data: bytes) -> FirmwareHeader:
     """Reads a header. Raises ImageInvalid."""
-    if data[: len(_MAGIC)] != _MAGIC:
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < _HEADER_SIZE:
         raise ImageInvalid(f"no firmware: {data[: len(_MAGIC)].hex()} instead of {_MAGIC.hex()}")
     found = crc32(data[: _HEADER.size])
     (expected,) = _CRC.unpack_from(data, _HEADER.size)
@@ -118,16 +118,13 @@ def verify_firmware(device: BlockDevice, region: Region) -> FirmwareHeader:
     first = bytearray(block_size)
     device.readblocks(region.first_block, first, 0)
     header = header_from_bytes(bytes(first[:_HEADER_SIZE]))
-    size = _HEADER_SIZE + header.length
-    if size > region.block_count * block_size:
-        raise ImageInvalid(f"firmware of {size} bytes, the region has {region.block_count * block_size}")
+    size = _size_within(header, region.block_count * block_size)
     found = crc32(memoryview(first)[_HEADER_SIZE : min(size, block_size)])
     for start in range(block_size, size, block_size):
         part = bytearray(min(block_size, size - start))
         device.readblocks(region.first_block + start // block_size, part, 0)
         found = crc32(part, found)
-    if found != header.crc:
-        raise ImageInvalid(f"firmware {header.version} has checksum {found:08x} instead of {header.crc:08x}")
+    _check_payload(header, found)
     return header
 
 
@@ -138,8 +135,10 @@ def write_firmware(device: BlockDevice, region: Region, image: bytes) -> Firmwar
     """
     block_size = device.ioctl(_BLOCK_SIZE, 0) or 0
     header = header_from_bytes(image)
-    if len(image) != _HEADER_SIZE + header.length or len(image) > region.block_count * block_size:
-        raise ImageInvalid(f"image of {len(image)} bytes, {_HEADER_SIZE + header.length} are announced")
+    size = _size_within(header, region.block_count * block_size)
+    if size != len(image):
+        raise ImageInvalid(f"image of {len(image)} bytes, its header announces {size}")
+    _check_payload(header, crc32(memoryview(image)[_HEADER_SIZE:]))
     for start in range(0, len(image), block_size):
         device.ioctl(_ERASE, region.first_block + start // block_size)
     view = memoryview(image)
@@ -148,3 +147,15 @@ def write_firmware(device: BlockDevice, region: Region, image: bytes) -> Firmwar
     device.writeblocks(region.first_block, view[_HEADER_SIZE:block_size], _HEADER_SIZE)
     device.writeblocks(region.first_block, view[:_HEADER_SIZE], 0)
     return verify_firmware(device, region)
+
+
+def _size_within(header: FirmwareHeader, region_size: int) -> int:
+    size = _HEADER_SIZE + header.length
+    if size > region_size:
+        raise ImageInvalid(f"firmware of {size} bytes, the region has {region_size}")
+    return size
+
+
+def _check_payload(header: FirmwareHeader, found: int) -> None:
+    if found != header.crc:
+        raise ImageInvalid(f"firmware {header.version} has checksum {found:08x} instead of {header.crc:08x}")
