@@ -41,10 +41,6 @@ class Rtc:
         self._offset_ns = _unix_ns_from_tuple(datetimetuple) - self._cpu.now_ns
         return None
 
-    def init(self, datetime: DateTime, /) -> None:
-        """The same as ``datetime(...)`` with an argument."""
-        self.datetime(datetime)
-
     def unix_ns(self) -> int:
         """Nanoseconds since 1970, at the CPU's time."""
         return self._offset_ns + self._cpu.now_ns

@@ -167,8 +167,9 @@ class Slot:
         return self._present().identify()
 
     def reset(self) -> None:
-        """The CPU was reset, or power went: the next access takes the card that is in then."""
+        """The CPU was reset, or power went: the handler on ``detect`` goes, the next access takes the card then in."""
         self._bound = None
+        self.detect.reset()
 
     def _present(self) -> Card:
         """The card that the device works with. OSError ENODEV when there is none, or another than before."""

@@ -199,6 +199,8 @@ class Uart:
 
     def write(self, buf: bytes | bytearray | memoryview, /) -> int | None:
         """Puts ``buf`` into the transmit buffer. Number of bytes taken; None when it is full."""
+        if not self._powered:
+            return len(buf)  # a program that is being unwound may still say something; nobody hears it
         now_ns = self._cpu.now_ns
         size = min(len(buf), self.tx_buffer_bytes - self._tx.pending(now_ns))
         if size <= 0:

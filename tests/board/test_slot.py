@@ -228,8 +228,10 @@ def test_after_a_reset_the_card_that_is_in_is_taken(slot: Slot, card: FakeCard) 
     slot.insert(card)
     slot.device.ioctl(1)
     slot.insert(slot.remove())
+    slot.detect.irq(lambda _: pytest.fail("this handler belonged to the firmware that is gone"))
     slot.reset()
     assert slot.device.ioctl(4) == 64
+    slot.remove()
 
 
 def test_a_protected_card_refuses_writes_alone(slot: Slot, card: FakeCard) -> None:

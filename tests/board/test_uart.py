@@ -253,6 +253,7 @@ def test_a_power_cut_lets_out_the_bytes_that_have_ended_and_no_more(
     run_until(end_ns(2) + 1)
     uart.power_off()
     uart.line.send(b"to a dead board")
+    uart.write(b"from a dead board")
     run_until(1_000_000_000)
     uart.power_on()
     assert b"".join(data for _, data in received) == b"ab"
