@@ -1,1 +1,35 @@
-"""To be written."""
+"""CompactFlash cards: the sectors, what holds them, what breaks them, and the FAT volume on them.
+
+Light to import; the volume is a package of its own, ``cfcard.fat``.
+"""
+
+from __future__ import annotations
+
+from cfcard.blockdev import SECTOR_BYTES, BlockDevice, Layer
+from cfcard.card import CompactFlash, Timing
+from cfcard.errors import CardError, CardProtected, NoCard, SectorError, VolumeCorrupt, VolumeFull
+from cfcard.faults import Fault, FaultyDevice
+from cfcard.identify import Geometry
+from cfcard.image import ImageDevice
+from cfcard.log import LogLayer
+from cfcard.ram import RamDevice
+
+__all__ = [
+    "SECTOR_BYTES",
+    "BlockDevice",
+    "CardError",
+    "CardProtected",
+    "CompactFlash",
+    "Fault",
+    "FaultyDevice",
+    "Geometry",
+    "ImageDevice",
+    "Layer",
+    "LogLayer",
+    "NoCard",
+    "RamDevice",
+    "SectorError",
+    "Timing",
+    "VolumeCorrupt",
+    "VolumeFull",
+]

@@ -1,0 +1,28 @@
+"""FAT12, FAT16 and FAT32 volumes: where to find which bytes.
+
+=================  =============================================================
+``partition``      sector 0: MBR or superfloppy
+``bpb``            the boot sector
+``table``          the file allocation table, chains, free clusters
+``fsinfo``         FAT32's count of free clusters
+``tree``           finding a path; directories in memory; open files
+``directory``      32-byte entries
+``names``          8.3 names, long names, checksums
+``stamp``          dates and times
+``file``           an open file
+``volume``         a mounted volume; the order of writes
+``mkfs``           makes volumes
+``check``          looks for damage
+``sectors``        the volume's window onto its device
+=================  =============================================================
+"""
+
+from __future__ import annotations
+
+from cfcard.fat.check import CheckReport, check
+from cfcard.fat.file import File
+from cfcard.fat.filesystem import Fat
+from cfcard.fat.mkfs import mkfs, write_mbr
+from cfcard.fat.volume import Volume
+
+__all__ = ["CheckReport", "Fat", "File", "Volume", "check", "mkfs", "write_mbr"]

@@ -1,0 +1,400 @@
+"""A directory: 32-byte slots, one or more per name.
+
+::
+
+    the 8.3 entry      0 name (8+3)      11 attributes     12 case bits     13 created: 10 ms   14 time  16 date
+                      18 accessed: date  20 cluster, high  22 written: time  24 date
+                      26 cluster, low    28 size
+
+    first byte         00 nothing here, nor later      E5 deleted      05 stands for E5
+    attributes         01 read-only  02 hidden  04 system  08 volume label  10 directory  20 archive   0F long name
+
+What a reader sees changes with the write of a single sector: all slots of one name are kept within a sector, skipping
+the rest of the last one where they would not fit, and where more than one sector must change, the later one is written
+first (it lies behind the end mark until the earlier one lets the reader on).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cfcard.blockdev import SECTOR_BYTES
+from cfcard.errors import VolumeCorrupt, VolumeFull
+from cfcard.fat.bpb import Bpb
+from cfcard.fat.names import (
+    LAST_PART,
+    LFN_ATTRIBUTE,
+    alias,
+    fold,
+    is_short,
+    long_slots,
+    short_checksum,
+    short_from_name,
+    text_from_short,
+    units_from_slot,
+)
+from cfcard.fat.sectors import Sectors
+from cfcard.fat.stamp import Stamp
+from cfcard.fat.table import Table
+
+__all__ = [
+    "ARCHIVE",
+    "DIRECTORY",
+    "LABEL",
+    "MAX_SLOTS",
+    "READ_ONLY",
+    "Directory",
+    "Entry",
+    "new_directory_data",
+]
+
+SLOT_BYTES = 32
+SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
+MAX_SLOTS = 65_536
+"""A directory may be 2 MiB long (FAT specification); a longer one is damage, and reading it would never end."""
+
+READ_ONLY, HIDDEN, SYSTEM, LABEL, DIRECTORY, ARCHIVE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+DELETED = 0xE5
+
+
+@dataclass(slots=True)
+class Entry:
+    """One name of a directory and what it stands for."""
+
+    name: str
+    short: bytes
+    attributes: int
+    cluster: int
+    """First cluster, 0 for an empty file."""
+    size: int
+    stamp: Stamp
+    first: int
+    """Slot where it begins."""
+    slot: int
+    """Slot of the 8.3 entry, the last one."""
+
+    @property
+    def is_directory(self) -> bool:
+        return bool(self.attributes & DIRECTORY)
+
+
+class Directory:
+    """The slots of one directory, in memory and on the card.
+
+    Args:
+        start: its first cluster; 0 for the root of FAT12/16, which has a place of its own.
+
+    Raises:
+        VolumeCorrupt: its chain is broken or too long.
+    """
+
+    def __init__(self, sectors: Sectors, bpb: Bpb, table: Table, start: int) -> None:
+        self.start = start
+        self.label = ""
+        self._sectors = sectors
+        self._bpb = bpb
+        self._table = table
+        self._clusters: list[int] = []
+        self._data = bytearray()
+        self._names: dict[str, Entry] = {}
+        self._shorts: dict[bytes, Entry] = {}
+        self._tails: dict[str, int] = {}
+        """How far the numbers after the tilde have got, per beginning of the name."""
+        self._end = 0
+        """Slot of the end mark."""
+        self._touched: set[int] = set()
+        """Sectors (counted within the directory) that differ from what is on the card."""
+        self._load()
+        for entry in self._parse():
+            self._names.setdefault(fold(entry.name), entry)
+            self._shorts.setdefault(entry.short, entry)
+
+    # Looking
+
+    def find(self, name: str) -> Entry | None:
+        """The entry called ``name``, by its long or its short name."""
+        key = fold(name)
+        entry = self._names.get(key)
+        if entry is None and is_short(key):
+            entry = self._shorts.get(short_from_name(key))
+        return entry
+
+    def entries(self) -> list[Entry]:
+        """All entries but ``.`` and ``..``, in the order in which they lie there."""
+        return sorted(self._names.values(), key=lambda entry: entry.slot)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._names
+
+    def _load(self) -> None:
+        if self.start == 0:
+            self._data = self._sectors.read(self._bpb.root_start, self._bpb.root_sectors)
+            return
+        most = MAX_SLOTS * SLOT_BYTES // self._bpb.cluster_bytes + 1
+        runs = self._table.runs(self.start, min(most + 1, self._bpb.clusters + 1))
+        count = sum(length for _, length in runs)
+        if count > most or count > self._bpb.clusters:
+            raise VolumeCorrupt(f"directory at cluster {self.start}", f"at most {MAX_SLOTS} entries", "more")
+        self._data = bytearray(count * self._bpb.cluster_bytes)
+        view = memoryview(self._data)
+        at = 0
+        for first, length in runs:
+            size = length * self._bpb.cluster_bytes
+            self._sectors.read_into(self._bpb.sector_from_cluster(first), view[at : at + size])
+            self._clusters.extend(range(first, first + length))
+            at += size
+
+    def _parse(self) -> Iterator[Entry]:
+        data = self._data
+        firsts = bytes(data[0::SLOT_BYTES])
+        self._end = firsts.find(0)
+        if self._end < 0:
+            self._end = len(firsts)
+        gathered = LongName()
+        for slot in range(self._end):
+            at = slot * SLOT_BYTES
+            attributes = data[at + 11]
+            if firsts[slot] == DELETED:
+                gathered.clear()
+            elif attributes & 0x3F == LFN_ATTRIBUTE:
+                gathered.add(slot, data[at : at + SLOT_BYTES])
+            else:
+                if attributes & LABEL:
+                    if not self.label:
+                        self.label = bytes(data[at : at + 11]).decode("cp437").rstrip()
+                elif firsts[slot] != 0x2E:  # "." and ".."
+                    yield self._entry(slot, gathered)
+                gathered.clear()
+
+    def _entry(self, slot: int, gathered: LongName) -> Entry:
+        raw = self._data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
+        short = bytes(raw[0:11])
+        high, time, date, low, size = struct.unpack_from("<HHHHI", raw, 20)
+        long = gathered.name_for(short)
+        return Entry(
+            name=long or text_from_short(short, raw[12]),
+            short=short,
+            attributes=raw[11],
+            cluster=low | (high << 16 if self._bpb.kind == 32 else 0),
+            size=size,
+            stamp=(date, time),
+            first=gathered.first if long else slot,
+            slot=slot,
+        )
+
+    # Changing: in memory first, then ``commit`` writes the sectors concerned
+
+    def insert(self, name: str, attributes: int, cluster: int, size: int, stamp: Stamp) -> Entry:
+        """Makes an entry. The caller has seen to it that the name is valid and not there yet.
+
+        Raises:
+            VolumeFull: no slot is left, and the directory cannot grow.
+        """
+        if self.slots_for(name) == 1:
+            short, slots = short_from_name(name), b""
+        else:
+            short = self._alias(name)
+            slots = long_slots(name, short)
+        count = len(slots) // SLOT_BYTES + 1
+        first = self.reserve(count)
+        self._claim(first, count)
+        entry = Entry(name, short, attributes, cluster, size, stamp, first, first + count - 1)
+        self._data[first * SLOT_BYTES : (first + count) * SLOT_BYTES] = slots + _slot(entry)
+        self._touch(first, entry.slot)
+        self._remember(entry)
+        return entry
+
+    def update(self, entry: Entry, cluster: int, size: int, stamp: Stamp) -> None:
+        """Makes ``entry`` stand for other content: one sector changes."""
+        entry.cluster, entry.size, entry.stamp = cluster, size, stamp
+        at = entry.slot * SLOT_BYTES
+        self._data[at + 11] = entry.attributes
+        self._data[at + 18 : at + 20] = stamp[0].to_bytes(2, "little")
+        struct.pack_into("<HHHHI", self._data, at + 20, *_content(entry))
+        self._touch(entry.slot, entry.slot)
+
+    def erase(self, entry: Entry) -> None:
+        """Takes ``entry`` away; its clusters are the caller's."""
+        for slot in range(entry.first, entry.slot + 1):
+            self._data[slot * SLOT_BYTES] = DELETED
+        self._forget(entry)
+        self._touch(entry.first, entry.slot)
+
+    def rename(self, entry: Entry, name: str) -> Entry:
+        """Gives ``entry`` another name in this directory, on the card: by one write where both lie in one sector.
+
+        Raises:
+            VolumeFull: as ``insert``; nothing has changed then.
+        """
+        self._forget(entry)  # its own short name may be used again
+        try:
+            made = self.insert(name, entry.attributes, entry.cluster, entry.size, entry.stamp)
+        except VolumeFull:
+            self._remember(entry)
+            raise
+        old = set(range(entry.first // SLOTS_PER_SECTOR, entry.slot // SLOTS_PER_SECTOR + 1))
+        if len(self._touched | old) > 1:
+            self.commit()
+        for slot in range(entry.first, entry.slot + 1):
+            self._data[slot * SLOT_BYTES] = DELETED
+        self._touch(entry.first, entry.slot)
+        self.commit()
+        return made
+
+    def set_parent(self, cluster: int) -> None:
+        """Makes ``..`` of this directory point to another one (0 for the root)."""
+        if self._data[32:43] == b"..         ":
+            struct.pack_into("<H", self._data, 32 + 20, cluster >> 16)
+            struct.pack_into("<H", self._data, 32 + 26, cluster & 0xFFFF)
+            self._touch(1, 1)
+
+    def commit(self) -> None:
+        """Writes the sectors that changed, the last one first."""
+        for sector in sorted(self._touched, reverse=True):
+            at = sector * SECTOR_BYTES
+            self._sectors.write(self._lba(sector), self._data[at : at + SECTOR_BYTES])
+        self._touched.clear()
+
+    # Slots
+
+    def slots_for(self, name: str) -> int:
+        """How many slots an entry of this name takes here."""
+        if is_short(name) and short_from_name(name) not in self._shorts:
+            return 1
+        return 1 + -(-len(name.encode("utf-16-le")) // 26)
+
+    def reserve(self, count: int) -> int:
+        """First of ``count`` slots that a name can have; the directory grows for it where it must.
+
+        Raises:
+            VolumeFull: it cannot.
+        """
+        deleted = bytes(self._data[0 : self._end * SLOT_BYTES : SLOT_BYTES])
+        at = deleted.find(bytes((DELETED,)) * count)
+        while at >= 0:
+            if _one_sector(at, count):
+                return at
+            at = deleted.find(bytes((DELETED,)) * count, at + 1)
+        at = self._end
+        if count <= SLOTS_PER_SECTOR and not _one_sector(at, count):
+            at = -(-at // SLOTS_PER_SECTOR) * SLOTS_PER_SECTOR
+        while at + count > len(self._data) // SLOT_BYTES:
+            self._grow()
+        return at
+
+    def _claim(self, first: int, count: int) -> None:
+        """Moves the end mark behind the slots, when they lie behind it now."""
+        if first < self._end:
+            return
+        for slot in range(self._end, first):
+            self._data[slot * SLOT_BYTES] = DELETED
+        if first > self._end:
+            self._touch(self._end, first - 1)
+        self._end = first + count
+        # What lies behind an end mark may be anything; the next slot becomes the mark.
+        at = self._end * SLOT_BYTES
+        if at < len(self._data) and self._data[at] != 0:
+            self._data[at] = 0
+            self._touch(self._end, self._end)
+
+    def _grow(self) -> None:
+        """One more cluster: zeroed first, hung to the chain afterwards."""
+        slots = len(self._data) // SLOT_BYTES
+        if self.start == 0:
+            raise VolumeFull(f"root directory is full: {slots} entries")
+        if slots >= MAX_SLOTS:
+            raise VolumeFull(f"directory is full: {MAX_SLOTS} entries")
+        ((cluster, _),) = runs = self._table.find_free(1)
+        self._sectors.write(self._bpb.sector_from_cluster(cluster), bytes(self._bpb.cluster_bytes))
+        self._table.link(runs, after=self._clusters[-1])
+        self._table.flush()
+        self._clusters.append(cluster)
+        self._data += bytes(self._bpb.cluster_bytes)
+
+    def _lba(self, sector: int) -> int:
+        if self.start == 0:
+            return self._bpb.root_start + sector
+        index, rest = divmod(sector, self._bpb.sectors_per_cluster)
+        return self._bpb.sector_from_cluster(self._clusters[index]) + rest
+
+    def _touch(self, first: int, last: int) -> None:
+        self._touched.update(range(first // SLOTS_PER_SECTOR, last // SLOTS_PER_SECTOR + 1))
+
+    # Names
+
+    def _alias(self, name: str) -> bytes:
+        key = fold(name)[:2]
+        short, number = alias(name, self._shorts.__contains__, self._tails.get(key, 1))
+        if number:
+            self._tails[key] = number
+        return short
+
+    def _remember(self, entry: Entry) -> None:
+        self._names[fold(entry.name)] = entry
+        self._shorts[entry.short] = entry
+
+    def _forget(self, entry: Entry) -> None:
+        if self._names.get(fold(entry.name)) is entry:
+            del self._names[fold(entry.name)]
+        if self._shorts.get(entry.short) is entry:
+            del self._shorts[entry.short]
+
+
+class LongName:
+    """The long-name slots met so far; they count only when they are complete and belong to the 8.3 entry after them."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        self._parts: list[bytes] = []
+        self._next = -1
+        self._checksum = -1
+
+    def clear(self) -> None:
+        self._parts.clear()
+        self._next = -1
+
+    def add(self, slot: int, raw: bytearray) -> None:
+        order = raw[0]
+        if order & LAST_PART:
+            self.clear()
+            self.first, self._next, self._checksum = slot, order & 0x3F, raw[13]
+        if self._next < 1 or order & 0x3F != self._next or raw[13] != self._checksum:
+            self.clear()
+            return
+        self._parts.append(units_from_slot(raw))
+        self._next -= 1
+
+    def name_for(self, short: bytes) -> str | None:
+        """The long name of the entry ``short``, None when it has none that makes sense."""
+        if self._next != 0 or short_checksum(short) != self._checksum:
+            return None
+        raw = b"".join(reversed(self._parts))
+        name, _, _ = raw.decode("utf-16-le", "surrogatepass").partition("\0")
+        return name if name.strip(". ") and "/" not in name else None
+
+
+def _one_sector(first: int, count: int) -> bool:
+    return first // SLOTS_PER_SECTOR == (first + count - 1) // SLOTS_PER_SECTOR
+
+
+def _content(entry: Entry) -> tuple[int, int, int, int, int]:
+    """Bytes 20 to 31 of the 8.3 entry."""
+    return entry.cluster >> 16, entry.stamp[1], entry.stamp[0], entry.cluster & 0xFFFF, entry.size
+
+
+def _slot(entry: Entry) -> bytes:
+    """The 8.3 entry."""
+    date, time = entry.stamp
+    head = entry.short + struct.pack("<BBBHHH", entry.attributes, 0, 0, time, date, date)
+    return head + struct.pack("<HHHHI", *_content(entry))
+
+
+def new_directory_data(cluster: int, parent: int, stamp: Stamp, size: int) -> bytes:
+    """The first ``size`` bytes of an empty directory: ``.``, ``..`` (0 where the parent is the root), end mark."""
+    dot = Entry(".", b".          ", DIRECTORY, cluster, 0, stamp, 0, 0)
+    dots = Entry("..", b"..         ", DIRECTORY, parent, 0, stamp, 1, 1)
+    return (_slot(dot) + _slot(dots)).ljust(size, b"\0")

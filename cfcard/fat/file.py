@@ -1,0 +1,272 @@
+"""An open file: a position in a chain of clusters.
+
+Whole sectors pass between caller and card directly, neighbouring clusters in one transfer; a sector that is only partly
+read or written is kept in a window of one sector. New clusters are linked in memory; ``flush`` brings everything to the
+card in the order data, FAT, directory entry, so that an entry never promises more than is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from cfcard.blockdev import SECTOR_BYTES, Readable
+from cfcard.errors import SectorError, VolumeCorrupt
+from cfcard.fat.directory import Directory, Entry
+from cfcard.fat.table import Run
+
+if TYPE_CHECKING:
+    from cfcard.fat.volume import Volume
+
+__all__ = ["MAX_FILE_BYTES", "File"]
+
+MAX_FILE_BYTES = 0xFFFF_FFFF
+"""The size field has 32 bits."""
+
+ZEROS = bytes(64 * 1024)
+
+
+class File:
+    """A file of a mounted volume, in binary mode; made by ``Volume.open``."""
+
+    def __init__(self, volume: Volume, directory: Directory, entry: Entry, *, write: bool, append: bool) -> None:
+        self._volume = volume
+        self._directory = directory
+        self._entry = entry
+        self._writable = write
+        self._append = append
+        self._failures = volume.sectors.failures
+        self._runs: list[Run] = []
+        self._starts: list[int] = []
+        """Index within the file of each run's first cluster."""
+        self._clusters = 0
+        self._first = entry.cluster
+        self._size = entry.size
+        self._position = 0
+        self._changed = False
+        self._window = bytearray(SECTOR_BYTES)
+        self._window_sector = -1
+        """Which sector of the file is in the window."""
+        self._window_dirty = False
+        self.closed = False
+        if entry.size:
+            needed = -(-entry.size // volume.bpb.cluster_bytes)
+            self._take(volume.table.runs(entry.cluster, needed))
+            if self._clusters < needed:
+                raise VolumeCorrupt(f"file {entry.name}", f"{needed} clusters", str(self._clusters))
+        elif entry.cluster:
+            # Nothing in it, yet a chain: legal for some systems. It is kept and written to.
+            self._take(volume.table.runs(entry.cluster))
+
+    # Reading
+
+    def read(self, nbytes: int = -1, /) -> bytes:
+        """At most ``nbytes`` from the position on; all there is for a negative number."""
+        self._require_usable()
+        left = max(0, self._size - self._position)
+        count = left if nbytes is None or nbytes < 0 else min(nbytes, left)
+        if count == 0:
+            return b""
+        first, skip = divmod(self._position, SECTOR_BYTES)
+        sectors = -(-(skip + count) // SECTOR_BYTES)
+        if sectors == 1:
+            self._open_window(first)
+            data = bytes(self._window[skip : skip + count])
+        else:
+            self._write_window()
+            buf = bytearray(sectors * SECTOR_BYTES)
+            view = memoryview(buf)
+            for lba, at, length in self._spans(first, sectors):
+                self._volume.sectors.read_into(lba, view[at : at + length])
+            data = bytes(view[skip : skip + count])
+        self._position += count
+        return data
+
+    def readinto(self, buf: bytearray | memoryview, /) -> int:
+        """Fills ``buf`` as far as the file goes; returns how far."""
+        data = self.read(len(buf))
+        buf[: len(data)] = data
+        return len(data)
+
+    # Writing
+
+    def write(self, buf: Readable, /) -> int:
+        """Writes all of ``buf`` at the position.
+
+        Raises:
+            VolumeFull: it does not fit; nothing of it was written then.
+        """
+        self._require_usable()
+        if not self._writable:
+            raise OSError(errno.EBADF, "file is open for reading", self._entry.name)
+        data = memoryview(buf).cast("B")
+        if self._append:
+            self._position = self._size
+        end = self._position + len(data)
+        if end > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, f"a file has at most {MAX_FILE_BYTES} bytes", self._entry.name)
+        if not data:
+            return 0
+        self._make_room(end)
+        if self._position > self._size:
+            self._fill_gap()
+        self._put(self._position, data)
+        self._position = end
+        return len(data)
+
+    def _put(self, position: int, data: memoryview) -> None:
+        """Data into clusters that are there already."""
+        end = position + len(data)
+        done = 0
+        skip = position % SECTOR_BYTES
+        if skip or len(data) < SECTOR_BYTES:
+            done = min(SECTOR_BYTES - skip, len(data))
+            self._put_part(position, data[:done])
+        whole = (len(data) - done) // SECTOR_BYTES
+        if whole:
+            first = (position + done) // SECTOR_BYTES
+            if first <= self._window_sector < first + whole:
+                self._window_sector, self._window_dirty = -1, False
+            for lba, at, length in self._spans(first, whole):
+                self._volume.sectors.write(lba, data[done + at : done + at + length])
+            done += whole * SECTOR_BYTES
+        # The size moves on before the rest is put: its sector then counts as one that holds data.
+        self._size = max(self._size, position + done)
+        if done < len(data):
+            self._put_part(position + done, data[done:])
+        self._size = max(self._size, end)
+        self._changed = True
+
+    def _put_part(self, position: int, piece: memoryview) -> None:
+        sector, skip = divmod(position, SECTOR_BYTES)
+        self._open_window(sector)
+        self._window[skip : skip + len(piece)] = piece
+        self._window_dirty = True
+
+    def _fill_gap(self) -> None:
+        """FAT has no holes: what was jumped over is written as zeros."""
+        while self._size < self._position:
+            step = min(len(ZEROS) - self._size % SECTOR_BYTES, self._position - self._size)
+            self._put(self._size, memoryview(ZEROS)[:step])
+
+    def _make_room(self, size: int) -> None:
+        """Sees to it that there are clusters for ``size`` bytes."""
+        missing = -(-size // self._volume.bpb.cluster_bytes) - self._clusters
+        if missing <= 0:
+            return
+        runs = self._volume.table.find_free(missing)
+        last = sum(self._runs[-1]) - 1 if self._runs else 0
+        self._volume.table.link(runs, after=last)
+        self._take(runs)
+        self._first = self._runs[0][0]
+        self._changed = True
+
+    # Position
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves the position: from the start, from here, or from the end; returns it."""
+        self._require_usable()
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(whence)
+        if base is None or base + offset < 0:
+            raise OSError(errno.EINVAL, f"no position {offset} from {whence}", self._entry.name)
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position, in bytes from the start."""
+        return self._position
+
+    # To the card
+
+    def flush(self) -> None:
+        """Brings everything written so far to the card."""
+        self._require_usable()
+        if not self._changed and not self._window_dirty:
+            return
+        self._write_window()
+        volume = self._volume
+        volume.table.flush()
+        volume.sectors.sync()
+        if self._changed:
+            cluster = self._first if self._size else self._entry.cluster
+            self._directory.update(self._entry, cluster, self._size, volume.stamp())
+            self._directory.commit()
+        volume.finish()
+        self._changed = False
+
+    def close(self) -> None:
+        """Flushes and ends; a second call does nothing."""
+        if self.closed:
+            return
+        try:
+            if self._writable:
+                self.flush()
+        finally:
+            self.closed = True
+            self._volume.tree.note_closed(self._directory, self._entry)
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # What is already on its way says why; closing after it fails as well, and must not hide it.
+        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+            self.close()
+
+    # Sectors
+
+    def _take(self, runs: list[Run]) -> None:
+        for first, count in runs:
+            if self._runs and sum(self._runs[-1]) == first:
+                self._runs[-1] = (self._runs[-1][0], self._runs[-1][1] + count)
+            else:
+                self._runs.append((first, count))
+                self._starts.append(self._clusters)
+            self._clusters += count
+
+    def _spans(self, first: int, count: int) -> Iterator[tuple[int, int, int]]:
+        """(sector of the volume, offset in bytes from ``first``, bytes) of what one transfer can move."""
+        per = self._volume.bpb.sectors_per_cluster
+        at = 0
+        index = bisect_right(self._starts, first // per) - 1
+        while count > 0:
+            cluster, length = self._runs[index]
+            inside = first - self._starts[index] * per
+            step = min(count, length * per - inside)
+            yield self._volume.bpb.sector_from_cluster(cluster) + inside, at, step * SECTOR_BYTES
+            first, count, at, index = first + step, count - step, at + step * SECTOR_BYTES, index + 1
+
+    def _open_window(self, sector: int) -> None:
+        if sector == self._window_sector:
+            return
+        self._write_window()
+        self._window_sector = -1
+        if sector * SECTOR_BYTES >= self._size:
+            self._window[:] = bytes(SECTOR_BYTES)
+        else:
+            ((lba, _, _),) = self._spans(sector, 1)
+            self._volume.sectors.read_into(lba, self._window)
+        self._window_sector = sector
+
+    def _write_window(self) -> None:
+        if self._window_dirty:
+            ((lba, _, _),) = self._spans(self._window_sector, 1)
+            self._volume.sectors.write(lba, self._window)
+            self._window_dirty = False
+
+    def _require_usable(self) -> None:
+        if self.closed:
+            raise OSError(errno.EBADF, "file is closed", self._entry.name)
+        if self._writable and self._failures != self._volume.sectors.failures:
+            raise SectorError(f"{self._entry.name}: a write to this volume failed since the file was opened")
+        self._volume.require_mounted()

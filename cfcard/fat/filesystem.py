@@ -1,0 +1,54 @@
+"""The FAT code as one object: makes, mounts and checks volumes. This is what a board's firmware is handed."""
+
+from __future__ import annotations
+
+from cfcard.blockdev import INIT, BlockDevice
+from cfcard.fat.check import CheckReport, check
+from cfcard.fat.mkfs import mkfs
+from cfcard.fat.partition import find_volume
+from cfcard.fat.stamp import Clock
+from cfcard.fat.volume import Volume
+
+__all__ = ["Fat"]
+
+
+class Fat:
+    """FAT12, FAT16 and FAT32 with long names.
+
+    Args:
+        now: local time for file times, for all volumes mounted here; None writes 1980-01-01.
+        pages: pages of the FAT (8 KiB each) that a volume keeps in memory.
+        directories: directories that a volume keeps in memory. Every access that memory does not serve is a transfer of
+            the device, and takes its time.
+    """
+
+    def __init__(self, now: Clock | None = None, *, pages: int = 64, directories: int = 16) -> None:
+        self.now = now
+        self._pages = pages
+        self._directories = directories
+
+    def mount(self, device: BlockDevice, /, *, now: Clock | None = None) -> Volume:
+        """The first FAT volume on ``device``.
+
+        Raises:
+            NoCard: there is none, or it was pulled.
+            VolumeCorrupt: there is no usable FAT volume; the text says why.
+            OSError: the device failed.
+        """
+        device.ioctl(INIT, 0)
+        sectors, bpb = find_volume(device)
+        return Volume(sectors, bpb, now=now or self.now, pages=self._pages, directories=self._directories)
+
+    def mkfs(self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = "") -> None:
+        """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own."""
+        device.ioctl(INIT, 0)
+        mkfs(device, fat=fat, serial=serial, label=label)
+
+    def check(self, device: BlockDevice, /) -> CheckReport:
+        """Looks at every structure of the volume and changes nothing.
+
+        Raises:
+            OSError: the device failed; damage to the volume is in the report instead.
+        """
+        device.ioctl(INIT, 0)
+        return check(device)

@@ -1,0 +1,179 @@
+"""File names on FAT: what is allowed, the short 8.3 name, and the long one in UTF-16 around it.
+
+A file has one 8.3 entry and, when its name is more than upper-case 8.3, long-name entries *before* it, last part
+first::
+
+    slot n      43 "e-name.txt"   part 3, last (40h)      each part holds 13 UTF-16 units at 1..10, 14..25, 28..31,
+    slot n+1    02 "ficate-fil"   part 2                  0000 after the end, then FFFF;
+    slot n+2    01 "my-certi"     part 1                  byte 11 = 0Fh (attribute), byte 13 = checksum of the 8.3 name
+    slot n+3    "MY-CER~1TXT"     the 8.3 entry           which ties them together
+
+Comparison ignores case, one character against one character, as Windows does it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+__all__ = [
+    "MAX_NAME_UNITS",
+    "alias",
+    "fold",
+    "is_short",
+    "long_slots",
+    "parts_of",
+    "require_valid",
+    "short_checksum",
+    "short_from_name",
+    "text_from_short",
+    "units_from_slot",
+]
+
+MAX_NAME_UNITS = 255
+"""Longest name, in UTF-16 units (Microsoft FAT32 File System Specification, Long Directory Entries)."""
+
+LFN_ATTRIBUTE = 0x0F
+LAST_PART = 0x40
+UNITS_PER_SLOT = 13
+
+FORBIDDEN = frozenset('"*/:<>?\\|')
+SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
+
+LOWER_BASE, LOWER_EXTENSION = 0x08, 0x10
+"""Windows NT's bits in byte 12 of a short entry: base or extension are to be shown in lower case."""
+
+
+def fold(name: str) -> str:
+    """What two names that are the same to FAT have in common."""
+    if name.isascii():
+        return name.upper()
+    return "".join(u if len(u := c.upper()) == 1 else c for c in name)
+
+
+def require_valid(name: str) -> str:
+    """``name``, when a file may be called so.
+
+    Raises:
+        OSError: EINVAL, with what is wrong in the text.
+    """
+    wrong = [c for c in name if c in FORBIDDEN or c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff"]
+    if wrong:
+        raise OSError(errno.EINVAL, f"character {wrong[0]!r} is not allowed in a file name", name)
+    if not name.strip(". ") or name[-1] in ". " or name[0] == " ":
+        raise OSError(errno.EINVAL, "file name must not be empty, begin with a blank, or end in a blank or dot", name)
+    if len(name.encode("utf-16-le")) // 2 > MAX_NAME_UNITS:
+        raise OSError(errno.ENAMETOOLONG, f"file name is longer than {MAX_NAME_UNITS} UTF-16 units", name)
+    return name
+
+
+def parts_of(path: str) -> list[str]:
+    """The names along ``path``, from the root; ``.`` and ``..`` resolved."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            if parts:
+                parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
+
+
+# Short names
+
+
+def is_short(name: str) -> bool:
+    """Whether ``name`` needs no long entries: upper-case 8.3."""
+    base, dot, extension = name.partition(".")
+    return (
+        1 <= len(base) <= 8
+        and len(extension) <= 3
+        and bool(extension) == bool(dot)
+        and SHORT_CHARACTERS.issuperset(base)
+        and SHORT_CHARACTERS.issuperset(extension)
+    )
+
+
+def short_from_name(name: str) -> bytes:
+    """The 11 bytes of a name that is short."""
+    base, _, extension = name.partition(".")
+    return (base.ljust(8) + extension.ljust(3)).encode("ascii")
+
+
+def text_from_short(short: bytes, case: int = 0) -> str:
+    """The name in the 11 bytes, as it is shown; ``case`` is byte 12 of its entry."""
+    if short[0] == 0x05:
+        short = b"\xe5" + short[1:]  # E5h in the first place means deleted, so that character is written as 05h
+    base = short[:8].decode("cp437").rstrip(" ")
+    extension = short[8:].decode("cp437").rstrip(" ")
+    if case & LOWER_BASE:
+        base = base.lower()
+    if case & LOWER_EXTENSION:
+        extension = extension.lower()
+    return f"{base}.{extension}" if extension else base
+
+
+def alias(name: str, taken: Callable[[bytes], bool], start: int = 1) -> tuple[bytes, int]:
+    """A short name for a long one, and the number it got after the tilde (0 for none).
+
+    Args:
+        name: the long name.
+        taken: tells whether a short name is in use in the directory already.
+        start: where to begin counting; the caller remembers how far similar names have got.
+    """
+    base, extension, exact = _basis(name)
+    plain = (base[:8].ljust(8) + extension.ljust(3)).encode("ascii")
+    if exact and not taken(plain):
+        return plain, 0
+    for number in range(start, 1_000_000):
+        tail = f"~{number}"
+        short = ((base[: 8 - len(tail)] + tail).ljust(8) + extension.ljust(3)).encode("ascii")
+        if not taken(short):
+            return short, number
+    raise OSError(errno.EEXIST, "no short name is left for this one", name)
+
+
+def _basis(name: str) -> tuple[str, str, bool]:
+    """(base, extension, whether nothing but case was lost): the basis-name algorithm of the FAT specification."""
+    upper = fold(name)
+    stripped = upper.replace(" ", "").lstrip(".")
+    base, dot, extension = stripped.rpartition(".")
+    if not dot:
+        base, extension = extension, ""
+    mapped = "".join(c if c in SHORT_CHARACTERS else "_" for c in base.replace(".", "")) or "_"
+    mapped_extension = "".join(c if c in SHORT_CHARACTERS else "_" for c in extension[:3])
+    short = f"{mapped[:8]}.{mapped_extension}" if mapped_extension else mapped[:8]
+    return mapped, mapped_extension, short == upper
+
+
+def short_checksum(short: bytes) -> int:
+    """What the long entries of a file carry of its short name."""
+    total = 0
+    for byte in short:
+        total = ((total & 1) << 7) + (total >> 1) + byte & 0xFF
+    return total
+
+
+# Long names
+
+
+def long_slots(name: str, short: bytes) -> bytes:
+    """The long entries of ``name``, in the order in which they lie in the directory."""
+    raw = name.encode("utf-16-le")
+    count = -(-len(raw) // (2 * UNITS_PER_SLOT))
+    if len(raw) % (2 * UNITS_PER_SLOT):
+        raw = (raw + b"\0\0").ljust(count * 2 * UNITS_PER_SLOT, b"\xff")
+    checksum = short_checksum(short)
+    slots = bytearray()
+    for part in range(count, 0, -1):
+        units = raw[(part - 1) * 26 : part * 26]
+        order = part | (LAST_PART if part == count else 0)
+        slots += (
+            bytes((order,)) + units[:10] + bytes((LFN_ATTRIBUTE, 0, checksum)) + units[10:22] + b"\0\0" + units[22:]
+        )
+    return bytes(slots)
+
+
+def units_from_slot(slot: bytes | bytearray) -> bytes:
+    """The 26 bytes of name in a long entry."""
+    return bytes(slot[1:11] + slot[14:26] + slot[28:32])

@@ -1,0 +1,69 @@
+"""A volume's own window onto a block device: sector 0 is the volume's boot sector, and nothing reaches outside."""
+
+from __future__ import annotations
+
+import errno
+
+from cfcard.blockdev import SECTOR_BYTES, SYNC, BlockDevice, Readable
+from cfcard.errors import NoCard, VolumeCorrupt
+
+__all__ = ["Sectors"]
+
+
+class Sectors:
+    """``count`` sectors of ``device`` from ``first`` on.
+
+    Once the device said ENODEV it is never asked again: a volume belongs to one card, and what comes after may be
+    another.
+    """
+
+    def __init__(self, device: BlockDevice, first: int, count: int) -> None:
+        self.device = device
+        self.first = first
+        self.count = count
+        self.gone = False
+        self.failures = 0
+        """Writes that did not end well: whoever keeps a copy of sectors in memory must read them again."""
+
+    def read(self, lba: int, count: int = 1) -> bytearray:
+        """The bytes of ``count`` sectors, in one call of the device."""
+        buf = bytearray(count * SECTOR_BYTES)
+        self.read_into(lba, buf)
+        return buf
+
+    def read_into(self, lba: int, buf: bytearray | memoryview) -> None:
+        self._require(lba, len(buf) // SECTOR_BYTES)
+        try:
+            self.device.readblocks(self.first + lba, buf)
+        except OSError as error:
+            self._note(error)
+            raise
+
+    def write(self, lba: int, data: Readable) -> None:
+        self._require(lba, len(data) // SECTOR_BYTES)
+        try:
+            self.device.writeblocks(self.first + lba, data)
+        except BaseException as error:
+            self.failures += 1
+            self._note(error)
+            raise
+
+    def sync(self) -> None:
+        """A barrier: what was written is on the card before anything that follows."""
+        if self.gone:
+            raise NoCard
+        try:
+            self.device.ioctl(SYNC, 0)
+        except OSError as error:
+            self._note(error)
+            raise
+
+    def _require(self, lba: int, count: int) -> None:
+        if self.gone:
+            raise NoCard
+        if lba < 0 or lba + count > self.count:
+            raise VolumeCorrupt(f"sector {lba}", f"a sector below {self.count}", f"{count} sectors from there")
+
+    def _note(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and error.errno == errno.ENODEV:
+            self.gone = True

@@ -1,0 +1,89 @@
+"""A block device in memory, sparse: a card of 32 GiB takes only what was written to it."""
+
+from __future__ import annotations
+
+import errno
+
+from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, SECTOR_BYTES, Readable, sectors_of
+from cfcard.errors import CardError, CardProtected
+
+__all__ = ["RamDevice"]
+
+CHUNK_BYTES = 64 * 1024
+"""Memory is taken in pieces of this size: large enough to copy a file in few steps, small enough to be sparse."""
+
+_ZEROS = bytes(CHUNK_BYTES)
+
+
+class RamDevice:
+    """Sectors in memory; those never written read as zero.
+
+    Not modelled: wear, bad blocks, time. The layers above it and ``CompactFlash`` add what a test asks for.
+    """
+
+    def __init__(self, size_bytes: int, *, write_protected: bool = False) -> None:
+        if size_bytes <= 0 or size_bytes % SECTOR_BYTES:
+            raise CardError(f"size {size_bytes} is not a multiple of {SECTOR_BYTES}", errno.EINVAL)
+        self.size_bytes = size_bytes
+        self.write_protected = write_protected
+        self._sectors = size_bytes // SECTOR_BYTES
+        self._chunks: dict[int, bytearray] = {}
+
+    def readblocks(self, block_num: int, buf: bytearray | memoryview, offset: int = 0, /) -> None:
+        size = len(buf)
+        sectors_of(block_num, size, offset, self._sectors)
+        number, start = divmod(block_num * SECTOR_BYTES, CHUNK_BYTES)
+        if start + size <= CHUNK_BYTES:
+            chunk = self._chunks.get(number)
+            buf[:] = _ZEROS[:size] if chunk is None else memoryview(chunk)[start : start + size]
+            return
+        view = memoryview(buf)
+        position = 0
+        while position < size:
+            step = min(CHUNK_BYTES - start, size - position)
+            chunk = self._chunks.get(number)
+            view[position : position + step] = (_ZEROS if chunk is None else memoryview(chunk))[start : start + step]
+            position, number, start = position + step, number + 1, 0
+
+    def writeblocks(self, block_num: int, buf: Readable, offset: int = 0, /) -> None:
+        size = len(buf)
+        sectors_of(block_num, size, offset, self._sectors)
+        if self.write_protected:
+            raise CardProtected
+        view = memoryview(buf)
+        number, start = divmod(block_num * SECTOR_BYTES, CHUNK_BYTES)
+        position = 0
+        while position < size:
+            step = min(CHUNK_BYTES - start, size - position)
+            self._put(number, start, view[position : position + step])
+            position, number, start = position + step, number + 1, 0
+
+    def _put(self, number: int, start: int, piece: memoryview) -> None:
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            # Formatting writes megabytes of zeros: they need no memory.
+            if piece == _ZEROS[: len(piece)]:
+                return
+            chunk = self._chunks[number] = bytearray(CHUNK_BYTES)
+        chunk[start : start + len(piece)] = piece
+
+    def ioctl(self, op: int, arg: int, /) -> int | None:
+        if op == BLOCK_COUNT:
+            return self._sectors
+        if op == BLOCK_SIZE:
+            return SECTOR_BYTES
+        return 0
+
+    def close(self) -> None:
+        """Nothing to give back; the content stays."""
+
+    def copy(self) -> RamDevice:
+        """A second device with the same content; neither sees later changes of the other."""
+        other = RamDevice(self.size_bytes, write_protected=self.write_protected)
+        other._chunks = {number: bytearray(chunk) for number, chunk in self._chunks.items()}
+        return other
+
+    @property
+    def used_bytes(self) -> int:
+        """Memory that the content takes."""
+        return len(self._chunks) * CHUNK_BYTES

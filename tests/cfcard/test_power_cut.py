@@ -1,0 +1,117 @@
+"""The card is cut at write 1, 2, 3 ... until the operation completes: old content or new, never neither."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from cfcard import Fault, FaultyDevice, RamDevice
+from cfcard.fat import Fat, Volume
+
+CLEAN = [Fault.CUT, Fault.TEAR_HEAD, Fault.TEAR_TAIL]
+
+OLD, NEW = b"old " * 426, b"new!" * 1500
+
+
+class Cut(BaseException):
+    """The power went; unwinds past every ``except Exception``."""
+
+
+def sweep(start: RamDevice, fault: Fault, act: Callable[[Volume], None], judge: Callable[[Volume, bool], None]) -> int:
+    """Cuts ``act`` at every write; ``judge(volume, completed)`` looks at each card. Returns the number of cuts."""
+    for at in itertools.count(1):
+        card = start.copy()
+        device = FaultyDevice(card, cut=Cut)
+        volume = Fat().mount(device)
+        device.arm(fault, at)
+        try:
+            act(volume)
+        except Cut:
+            pass
+        judge(Fat().mount(card), not device.fired)
+        if not device.fired:
+            return at - 1
+    raise AssertionError
+
+
+@pytest.mark.parametrize("fault", CLEAN)
+def test_replace_leaves_old_or_new_at_every_cut(card: RamDevice, fault: Fault) -> None:
+    volume = Fat().mount(card)
+    volume.mkdir("/CA")
+    volume.replace("/CA/cakey.pem", OLD)
+    volume.replace("/CA/cacert.pem", b"bystander")
+
+    def judge(volume: Volume, completed: bool) -> None:
+        assert volume.read_file("/CA/cakey.pem") in ((NEW,) if completed else (OLD, NEW))
+        assert volume.read_file("/CA/cacert.pem") == b"bystander"
+
+    assert sweep(card, fault, lambda volume: volume.replace("/CA/cakey.pem", NEW), judge) >= 7
+
+
+@pytest.mark.parametrize("fault", CLEAN)
+@pytest.mark.parametrize("name", ["A.TXT", "a long name for a file.text", "so long " * 28 + "that it takes 20 slots"])
+def test_created_file_is_absent_or_whole_at_every_cut(card: RamDevice, fault: Fault, name: str) -> None:
+    volume = Fat().mount(card)
+    for number in range(14):  # so that the new name would straddle two sectors
+        volume.replace(f"/{number}", b"")
+
+    def judge(volume: Volume, completed: bool) -> None:
+        rows = {row[0] for row in volume.ilistdir("/")} - {str(number) for number in range(14)}
+        assert rows == {name} if completed else rows in (set(), {name})
+        if rows:
+            assert volume.read_file("/" + name) == NEW
+
+    assert sweep(card, fault, lambda volume: volume.replace("/" + name, NEW), judge) >= 4
+
+
+@pytest.mark.parametrize("fault", CLEAN)
+def test_overwrite_of_one_sector_leaves_old_or_new_at_every_clean_cut(card: RamDevice, fault: Fault) -> None:
+    Fat().mount(card).replace("/serial.txt", b"0001\r\n")
+
+    def judge(volume: Volume, completed: bool) -> None:
+        assert volume.read_file("/serial.txt") in ((b"0002\r\n",) if completed else (b"0001\r\n", b"0002\r\n"))
+
+    assert sweep(card, fault, lambda volume: volume.overwrite("/serial.txt", b"0002\r\n"), judge) == 1
+
+
+def test_cut_leaves_nothing_worse_than_lost_clusters(card: RamDevice) -> None:
+    Fat().mount(card).replace("/cakey.pem", OLD)
+
+    def judge(volume: Volume, completed: bool) -> None:
+        problems = Fat().check(volume.sectors.device).problems
+        assert all(problem.startswith(("FAT: ", "FAT copies", "FSInfo")) for problem in problems)
+        assert not (completed and problems)
+
+    sweep(card, Fault.CUT, lambda volume: volume.replace("/cakey.pem", NEW), judge)
+
+
+def test_rename_keeps_a_good_name_at_every_cut(card: RamDevice) -> None:
+    volume = Fat().mount(card)
+    volume.mkdir("/D")
+    volume.replace("/old", OLD)
+    volume.replace("/D/new", NEW)
+
+    def judge(volume: Volume, completed: bool) -> None:
+        found = {row[0] for row in volume.ilistdir("/")}
+        assert volume.read_file("/D/new") in (OLD, NEW)
+        if "old" in found:
+            assert not completed
+            assert volume.read_file("/old") == OLD
+        else:
+            assert volume.read_file("/D/new") == OLD
+
+    assert sweep(card, Fault.CUT, lambda volume: volume.rename("/old", "/D/new"), judge) >= 4
+
+
+def test_sweep_would_notice_a_file_that_is_emptied_first(card: RamDevice) -> None:
+    Fat().mount(card).replace("/F", OLD)
+    seen: list[bytes] = []
+
+    def naive(volume: Volume) -> None:
+        with volume.open("/F", "wb") as file:
+            file.write(NEW)
+
+    sweep(card, Fault.CUT, naive, lambda volume, completed: seen.append(volume.read_file("/F")))
+    assert b"" in seen
