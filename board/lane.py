@@ -8,6 +8,8 @@
 
 Bytes that follow without a gap form a run. The n-th byte of a run ends at ``start + n * bits * 10**9 // baudrate``,
 reckoned from the run's start, so no rounding adds up however long it is.
+
+Not modelled: noise, and anything within a byte.
 """
 
 from __future__ import annotations

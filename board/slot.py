@@ -87,7 +87,7 @@ class SlotDevice:
     def ioctl(self, op: int, arg: int = 0, /) -> int | None:
         """1 init, 2 deinit, 3 sync, 4 sector count, 5 sector size in bytes, 6 erase (nothing to do). OSError ENODEV."""
         if op == 2:
-            self._slot._bound = None
+            # Stays bound: whoever still writes after an unmount must not hit the card that came meanwhile.
             return 0
         if op == 1:
             self._slot._bound = self._slot.insertions

@@ -143,17 +143,8 @@ class Uart:
 
     # What MicroPython's machine.UART has.
 
-    def init(
-        self,
-        baudrate: int = 115_200,
-        bits: int = 8,
-        parity: int | None = None,
-        stop: int = 1,
-        *,
-        txbuf: int | None = None,
-        rxbuf: int | None = None,
-    ) -> None:
-        """Sets rate, frame and buffer sizes for what is sent from now on, at both ends of the line.
+    def init(self, baudrate: int = 115_200, bits: int = 8, parity: int | None = None, stop: int = 1) -> None:
+        """Sets rate and frame for what is sent from now on, at both ends of the line.
 
         ValueError for a rate or frame that the port cannot do; then nothing has changed.
         """
@@ -164,8 +155,6 @@ class Uart:
         frame_bits = 1 + bits + (parity is not None) + stop
         for lane in (self._tx, self._rx):
             lane.baudrate, lane.frame_bits = baudrate, frame_bits
-        self.tx_buffer_bytes = self.tx_buffer_bytes if txbuf is None else txbuf
-        self.rx_fifo_bytes = self.rx_fifo_bytes if rxbuf is None else rxbuf
 
     def any(self) -> int:
         """Number of bytes that can be read at once."""

@@ -68,6 +68,10 @@ def edges_of(slot: Slot, clock: VirtualClock) -> list[tuple[int, int]]:
     return edges
 
 
+def pull(slot: Slot) -> None:
+    slot.remove()
+
+
 def errno_of(action: object) -> int | None:
     assert callable(action)
     with pytest.raises(OSError) as refusal:
@@ -177,7 +181,7 @@ def test_a_card_pulled_in_the_middle_of_a_write_has_the_sectors_before_and_no_mo
 ) -> None:
     slot.insert(card)
     per_sector_ns = (500 + 300 * 8) * US // 8
-    clock.at(3 * per_sector_ns + 1, slot.remove)
+    clock.at(3 * per_sector_ns + 1, lambda: pull(slot))
     assert errno_of(lambda: slot.device.writeblocks(0, b"\x55" * 8 * 512)) == errno.ENODEV
     assert card.content.count(0x55) == 3 * 512
     assert cpu.now_ns == 4 * per_sector_ns, "the failure is noticed within the sector"
@@ -185,7 +189,7 @@ def test_a_card_pulled_in_the_middle_of_a_write_has_the_sectors_before_and_no_mo
 
 def test_a_card_pulled_in_the_middle_of_a_read_fails_it(slot: Slot, card: FakeCard, clock: VirtualClock) -> None:
     slot.insert(card)
-    clock.at(600 * US, slot.remove)
+    clock.at(600 * US, lambda: pull(slot))
     assert errno_of(lambda: slot.device.readblocks(0, bytearray(8 * 512))) == errno.ENODEV
 
 
@@ -207,6 +211,15 @@ def test_the_same_card_put_back_counts_as_swapped(slot: Slot, card: FakeCard) ->
     slot.device.ioctl(1)
     slot.insert(slot.remove())
     assert errno_of(lambda: slot.device.ioctl(4)) == errno.ENODEV
+
+
+def test_a_late_write_after_the_unmount_spares_the_next_card(slot: Slot, card: FakeCard) -> None:
+    slot.insert(card)
+    slot.device.ioctl(1)
+    slot.device.ioctl(2)
+    slot.remove()
+    slot.insert(FakeCard())
+    assert errno_of(lambda: slot.device.writeblocks(1, b"\x55" * 512)) == errno.ENODEV
 
 
 def test_a_card_swapped_in_the_middle_of_a_write_spares_the_new_one(
