@@ -78,6 +78,17 @@ def test_power_off_takes_back_what_was_still_to_be_shown(clock: VirtualClock, cp
     assert led.state() == "off"
 
 
+def test_a_cpu_that_starts_again_at_world_time_takes_back_what_it_set_ahead_of_it(
+    clock: VirtualClock, cpu: Cpu, led: Led
+) -> None:
+    cpu.spend_ns(50)
+    led.set("red")
+    cpu.restart()
+    led.set("green")
+    clock.run_until(100)
+    assert led.state() == "green"
+
+
 def test_the_trace_holds_the_history(cpu: Cpu, led: Led, events: Trace) -> None:
     led.set("green", 250)
     cpu.spend_ns(5)

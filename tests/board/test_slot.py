@@ -111,6 +111,7 @@ def test_a_card_pulled_while_the_contact_still_bounces_settles_at_1(
 ) -> None:
     slot.insert(card)
     clock.run_until(1 * MS)
+    slot.bounce(())
     slot.remove()
     clock.run_until(20 * MS)
     assert slot.detect.value() == 1
