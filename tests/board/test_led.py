@@ -85,6 +85,7 @@ def test_a_cpu_that_starts_again_at_world_time_takes_back_what_it_set_ahead_of_i
     led.set("red")
     cpu.restart()
     led.set("green")
+    assert led.state() == "green"
     clock.run_until(100)
     assert led.state() == "green"
 
