@@ -1,0 +1,67 @@
+"""What a new card holds: a volume, two directories for the certification authority, and a note for whoever finds it.
+
+::
+
+    /CA          cacert.pem, cakey.pem, serial.txt, once a root CA was made
+    /CABAK       second copies of them, which recovery reads when a card was pulled in the wrong moment
+    README.TXT   says so
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cfcard.blockdev import BlockDevice
+from cfcard.fat.filesystem import Fat
+from cfcard.fat.mkfs import write_mbr
+from cfcard.fat.stamp import Clock
+
+__all__ = ["LAYOUTS", "README", "Layout", "lay_out"]
+
+Layout = Literal["superfloppy", "mbr"]
+LAYOUTS: tuple[Layout, ...] = ("superfloppy", "mbr")
+
+README = b"""\
+This card belongs to the certification authority of a gateway. Keep it in a safe place.
+
+/CA/cacert.pem   certificate of the root CA
+/CA/cakey.pem    PRIVATE KEY of the root CA: whoever has it can make certificates
+/CA/serial.txt   serial number of the next certificate, hexadecimal
+
+/CABAK           second copies of these files, kept by the gateway; leave them alone
+
+The gateway makes the files; openssl ca on a PC can use those in /CA as they are.
+""".replace(b"\n", b"\r\n")
+
+
+def lay_out(
+    device: BlockDevice,
+    *,
+    fat: int | None = None,
+    layout: Layout = "superfloppy",
+    serial: int = 0,
+    label: str = "",
+    now: Clock | None = None,
+) -> None:
+    """Formats ``device`` and puts there what a new card holds.
+
+    Args:
+        device: everything on it is lost.
+        fat: 12, 16, 32, or None for what fits the size.
+        layout: the whole card as one volume, or a partition table with one partition.
+        serial: volume serial number; the caller draws it.
+        label: volume label.
+        now: local time for file times.
+
+    Raises:
+        CardError: EINVAL when that FAT or layout is not possible at this size.
+    """
+    if layout == "mbr":
+        write_mbr(device, serial=serial)
+    fs = Fat(now=now)
+    fs.mkfs(device, fat=fat, serial=serial, label=label)
+    volume = fs.mount(device)
+    volume.mkdir("/CA")
+    volume.mkdir("/CABAK")
+    volume.replace("/README.TXT", README)
+    volume.umount()
