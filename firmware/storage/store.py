@@ -19,9 +19,10 @@ changes to that bank; the last record that names a name says what its value is. 
 *Commit*: program the header (how far the record reaches), program the body, program the seal. With the seal it counts.
 
 *Compaction*, when the bank is full: the live values and the changes go into the waiting bank, then its header is
-programmed with the next generation. With the header it counts. Then the old bank is erased. So the banks take turns,
-and each compaction erases no block twice. An eighth of a bank is kept from use, so that one compaction frees room for
-many commits even when the store is full.
+programmed with the next generation. With the header it counts. The old bank, its header and secrets zeroed at once, is
+erased by ``tidy`` block by block, since one erase stops the CPU for 45 ms; at the latest the next compaction does it.
+So the banks take turns, and each compaction erases no block twice. An eighth of a bank stays unused, so that one
+compaction frees room for many commits even when the store is full. A block that wears out is reported, not replaced.
 
 *Cuts*: mount finds every half-done step and ends it. A record without a seal counts when all its checksums fit (only
 the seal was missing) and is void otherwise; a header cut short is zeroed; a dirty bank that does not count is erased.
@@ -40,6 +41,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 from zlib import crc32
 
@@ -51,8 +53,8 @@ from firmware.storage.records import HEADER_SIZE, SEAL, SEAL_OFFSET, Entry, Kind
 
 __all__ = ["NAME_LIMIT", "VALUE_LIMIT", "MountReport", "Store"]
 
-NAME_LIMIT = 64
-"""Bytes of a name in UTF-8: ``x509/app/`` and a domain name of reasonable length."""
+NAME_LIMIT = 96
+"""Bytes of a name in UTF-8: a few words of ours, and a domain name (64 characters in a common name)."""
 VALUE_LIMIT = 65_536
 """Bytes of a value: a chain of ten certificates with 4096-bit keys takes a third of it."""
 
@@ -114,8 +116,6 @@ class Store:
         self._live_bytes = 0
         self._repairs: list[str] = []
 
-    # -- reading
-
     def get(self, name: str) -> bytes | None:
         """The value of ``name``; None when there is none. Raises StorageDamaged when it fails its checksum."""
         bank, place = self._mounted(), self._index.get(name)
@@ -137,8 +137,6 @@ class Store:
         self._mounted()
         overhead = records.RECORD_OVERHEAD + records.ENTRY_OVERHEAD + NAME_LIMIT
         return max(0, self._capacity - self._live_bytes - overhead)
-
-    # -- changing
 
     def commit(self, changes: Mapping[str, bytes | None]) -> None:
         """Sets (or, with None, removes) all the names at once; durable when it returns.
@@ -166,18 +164,23 @@ class Store:
             if self._end + records.record_size([*entries.values()]) <= self._mounted().size:
                 self._append([*entries.values()], values)
             else:
-                self._compact(
-                    [*self._kept(self._index.keys() - entries.keys()), *zip(entries.values(), values, strict=True)]
-                )
+                kept = self._kept(self._index.keys() - entries.keys())
+                self._compact(chain(kept, zip(entries.values(), values, strict=True)))
 
     def clear(self, keep: str | None = None) -> None:
         """Removes all names, or all but those that begin with ``keep``, in one step; erases what they left."""
-        self._mounted()
+        old = self._mounted()
         names = self.names(keep) if keep is not None else []
         with self._remounting():
             self._compact(self._kept(names))
+            old.erase()
 
-    # -- mounting
+    def tidy(self) -> bool:
+        """Erases one block of the bank that waits, if it needs that. Returns whether to call again.
+
+        For a task in the background: it keeps the erasing out of the next commit that must compact.
+        """
+        return self._other(self._mounted()).erase_next()
 
     def mount(self) -> MountReport:
         """Reads the log, and ends or undoes what a power cut interrupted. Formats flash that was never written.
@@ -200,12 +203,14 @@ class Store:
         other = self._other(bank)
         if not other.is_clean:
             other.erase()
-            self._repairs.append(f"{other.where(0)}: interrupted compaction, bank erased")
+            self._repairs.append(f"{other.where(0)}: waiting bank erased")
         return MountReport(tuple(self._repairs), tuple(self._damages(bank)))
 
     def format(self) -> None:
-        """Empties the store, whatever state it is in, and mounts it. Cut short, it is what it was, or formatted, or
-        damaged; never a part of what it was."""
+        """Empties the store, whatever state it is in, and mounts it.
+
+        Cut short, the store is what it was, or formatted, or damaged; never a part of what it was.
+        """
         self._format()
         self.mount()
 
@@ -217,13 +222,17 @@ class Store:
         for bank in self._banks:
             bank.erase_data()
         for bank in self._banks:
-            bank.erase_header()
+            bank.erase_next()
         self._banks[0].begin()
         self._banks[0].activate(1)
 
     def _refuse_written(self) -> None:
         """Raises StorageDamaged unless there is nothing behind the headers, or ``format`` itself voided them."""
-        if any(not any(bank.header) for bank in self._banks) or all(bank.is_empty for bank in self._banks):
+        headers = [bank.header for bank in self._banks]
+        is_half_formatted = all(not any(header) or is_blank(header) for header in headers) and not all(
+            map(any, headers)
+        )
+        if is_half_formatted or all(bank.is_empty for bank in self._banks):
             return
         found = ", ".join(f"{bank.where(0)} holds {bank.header.hex()}" for bank in self._banks)
         raise StorageDamaged(f"no valid bank header: {found}")
@@ -276,8 +285,6 @@ class Store:
             if not place.is_intact:
                 yield self._damage(place, crc32(bank.read(place.offset, place.entry.size)))
 
-    # -- the log
-
     def _append(self, entries: list[Entry], values: list[bytes]) -> None:
         bank, offset = self._mounted(), self._end
         record = records.pack_record(entries, values, self._generation, seal=SEAL)
@@ -310,11 +317,13 @@ class Store:
             yield place.entry, bank.read(place.offset, place.entry.size)
 
     def _compact(self, content: Iterable[tuple[Entry, bytes]]) -> None:
-        """Writes ``content`` into the waiting bank, lets that one count, and erases the other."""
-        old = self._mounted()
+        """Writes ``content`` into the waiting bank, lets that one count, and zeroes the secrets of the other."""
+        old, old_index = self._mounted(), self._index
         new, generation = self._other(old), self._generation + 1
         index: dict[str, _Place] = {}
         live_bytes, offset = 0, new.data_offset
+        while new.erase_next():
+            pass
         new.begin()
         for entry, value in content:
             if entry.kind is Kind.REMOVED:
@@ -326,11 +335,13 @@ class Store:
             size = records.record_size([entry])
             live_bytes, offset = live_bytes + size, offset + size
         new.activate(generation)
+        # Should the new header rot, the old bank must not be taken for the state of things.
+        old.disown()
         self._active, self._generation, self._index = new, generation, index
         self._live_bytes, self._end = live_bytes, offset
-        old.erase()
-
-    # -- small things
+        for place in old_index.values():
+            if place.entry.kind is Kind.SECRET:
+                old.zero(place.offset, place.entry.size)
 
     @property
     def _capacity(self) -> int:
@@ -362,10 +373,8 @@ class Store:
             raise FlashFull(f"flash is full: {after} bytes wanted in all, {self._capacity} fit")
 
     def _damage(self, place: _Place, found: int) -> str:
-        where, entry = self._mounted().where(place.offset), place.entry
-        return (
-            f"{where}: value of {entry.name}, {entry.size} bytes, has checksum {found:08x} instead of {entry.crc:08x}"
-        )
+        where, (name, _, size, expected) = self._mounted().where(place.offset), place.entry
+        return f"{where}: value of {name}, {size} bytes, has checksum {found:08x} instead of {expected:08x}"
 
     @contextmanager
     def _remounting(self) -> Iterator[None]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+from collections.abc import Iterable, Sequence
 
 from firmware.x509 import oid
 from firmware.x509.certificate import Certificate, fingerprint
 from firmware.x509.extension import ExtensionSet
 from firmware.x509.name import Name, printable
+from firmware.x509.pem import pem_from_der
 from firmware.x509.request import Request
 from firmware.x509.timestamp import iso8601_from_seconds
 
-__all__ = ["certificate_text", "certificate_view", "request_text", "request_view", "serial_text"]
+__all__ = ["certificate_text", "certificate_view", "copy_text", "request_text", "request_view", "serial_text"]
 
 FINGERPRINTS = ("sha1", "md5", "sha256")
 """Reference text, Installing a certificate from a file: SHA1 and MD5 are what owners publish; SHA-256 is today's."""
@@ -134,3 +136,10 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 _LABEL_WIDTH = 36
+
+
+def copy_text(ders: Sequence[bytes], label: str, form: str) -> str:
+    """What a user copies from the console: PEM blocks, or with ``form`` "der" one line of base64 for each."""
+    if form == "der":
+        return "\n".join(base64.b64encode(der).decode() for der in ders)
+    return "".join(pem_from_der(der, label) for der in ders).rstrip("\n")

@@ -105,6 +105,8 @@ def test_random_work_agrees_with_a_dict(flash: Any, seed: int) -> None:
         model = {name: value for name, value in (model | changes).items() if value is not None}
         if dice.random() < 0.1:
             store = store_on(flash)
+        if dice.random() < 0.3:
+            store.tidy()
         if dice.random() < 0.01:
             store.clear(keep="key/")
             model = {name: value for name, value in model.items() if name.startswith("key/")}
@@ -139,9 +141,9 @@ def test_free_bytes_is_what_a_new_name_still_takes(flash: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"": b""}, "name of 0 bytes, 1 to 64 are possible: ''"),
-        ({"x" * 65: b""}, "name of 65 bytes, 1 to 64 are possible"),
-        ({"ü" * 33: b""}, "name of 66 bytes"),
+        ({"": b""}, "name of 0 bytes, 1 to 96 are possible: ''"),
+        ({"x" * 97: b""}, "name of 97 bytes, 1 to 96 are possible"),
+        ({"ü" * 49: b""}, "name of 98 bytes"),
         ({"big": bytes(VALUE_LIMIT + 1)}, "value of big has 65537 bytes, limit 65536"),
     ],
 )
@@ -224,12 +226,41 @@ def test_a_replaced_or_removed_secret_is_nowhere_in_flash(flash: Any) -> None:
     assert content(store_on(flash)) == {"vars/a": b"something"}
 
 
+def compact(store: Store, flash: Any) -> None:
+    """Commits until the second bank, which waits, has taken over."""
+    while flash.data[6 * 4096] == 0xFF:
+        store.commit({"vars/x": random.Random(flash.steps).randbytes(500)})
+
+
 def test_a_secret_that_a_compaction_moved_is_not_left_in_the_old_bank(flash: Any) -> None:
     store = store_on(flash)
     store.commit({"key/device": b"only secret"})
-    while not sum(flash.erases):
-        store.commit({"vars/a": random.Random(flash.steps).randbytes(500)})
+    compact(store, flash)
     assert bytes(flash.data).count(b"only secret") == 1
+    assert sum(flash.erases) == 0, "zeroed, since erasing takes long"
+
+
+def test_tidy_erases_the_old_bank_one_block_a_call_and_then_has_nothing_to_do(flash: Any) -> None:
+    store = store_on(flash)
+    assert not store.tidy()
+    compact(store, flash)
+    before, calls = content(store), 1
+    while store.tidy():
+        assert sum(flash.erases) == calls
+        calls += 1
+    assert calls <= 5
+    assert flash.erases == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert set(flash.data[: 6 * 4096]) == {0xFF}
+    assert not store.tidy()
+    assert content(store) == content(store_on(flash)) == before
+
+
+def test_a_bank_that_nobody_tidied_is_erased_by_the_next_compaction(flash: Any) -> None:
+    store = store_on(flash)
+    for number in range(200):
+        store.commit({"vars/x": b"%500d" % number})
+    assert max(flash.erases) >= 3
+    assert content(store_on(flash)) == {"vars/x": b"%500d" % 199}
 
 
 def test_flash_that_does_not_keep_a_bit_is_reported_and_the_store_goes_on(flash: Any) -> None:

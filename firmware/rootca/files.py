@@ -1,0 +1,139 @@
+r"""The files of the CA on the card, and what they say. Pure: bytes in, state out.
+
+::
+
+    /CA/cacert.pem      certificate of the root CA (PEM)            as the reference text lists them, and as
+    /CA/cakey.pem       private key of the root CA (PEM)            ``openssl ca`` on a PC reads them
+    /CA/serial.txt      the next serial number (hex string)
+    /CABAK/...          the same three: one destroyed directory sector cannot take both
+    /CABAK/pad.bin      rewritten after each copy of the key: pushes the key out of what a card may still forget
+    /BACKUP/*.pem       device certificates issued with "Backup on CF card": key and chain in one file
+
+The copies are equal, or one of them is older or damaged: then the better one counts, and repairs the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firmware.errors import CertificateError
+from firmware.x509.certificate import Certificate, certificates_from_pem
+from firmware.x509.key import PrivateKey, private_key_from_file
+from firmware.x509.serial_file import serial_file_from_number, serial_from_file
+
+CERTIFICATE = "cacert.pem"
+KEY = "cakey.pem"
+SERIAL = "serial.txt"
+NAMES = (SERIAL, CERTIFICATE, KEY)
+"""In the order in which they are written: where there is a key, the other two are there already."""
+
+PRIMARY = "/CA"
+COPY = "/CABAK"
+DIRECTORIES = (COPY, PRIMARY)
+"""In the order in which they are written: a name in ``/CA`` is promised only once its copy exists."""
+
+PAD = "/CABAK/pad.bin"
+PAD_SECTORS = 32
+"""Industrial cards promise to lose at most the last 32 acknowledged sectors in a cut (Swissbit C-440 data sheet)."""
+
+BACKUP = "/BACKUP"
+
+LARGEST_FILE_BYTES = 16_384
+"""More than a 4096-bit key with its certificate; what is larger is not ours."""
+
+Files = Mapping[str, bytes | None]
+"""Content by path, None for a file that is not there; the six paths of ``paths``."""
+
+
+def paths() -> list[str]:
+    """The six files that make up a CA, copy first."""
+    return [f"{directory}/{name}" for directory in DIRECTORIES for name in NAMES]
+
+
+@dataclass(frozen=True)
+class CardCa:
+    """The CA on a card, with its key: to be held only as long as one operation takes."""
+
+    certificate: Certificate
+    key: PrivateKey
+    next_serial: int
+    repairs: Mapping[str, bytes]
+    """Files to be written because they were missing, damaged or behind, by path, in the order of ``paths``."""
+
+
+def is_empty(files: Files) -> bool:
+    """Whether nothing that could be a CA's key is there: a new CA may be made.
+
+    A certificate or a serial number without any key is what an interrupted creation leaves; nothing of it was ever
+    reported.
+    """
+    return all(files.get(f"{directory}/{KEY}") is None for directory in DIRECTORIES)
+
+
+def ca_from_files(files: Files) -> CardCa:
+    """The CA in the six files. CertificateError when they do not hold one: the text says what is wrong with which."""
+    problems: list[str] = []
+    found: tuple[str, Certificate, PrivateKey] | None = None
+    for directory in reversed(DIRECTORIES):
+        try:
+            pair = _pair(files, directory)
+        except CertificateError as error:
+            problems.append(str(error))
+            continue
+        if found is None:
+            found = directory, *pair
+        elif pair[0].der != found[1].der:
+            # A PC put another CA into /CA: what a person can see counts, and the copy follows.
+            problems.append(f"{COPY} holds another CA")
+    if found is None:
+        raise CertificateError("; ".join(problems))
+    directory, certificate, key = found
+    serial = _next_serial(files)
+    wanted = {
+        CERTIFICATE: files[f"{directory}/{CERTIFICATE}"],
+        KEY: files[f"{directory}/{KEY}"],
+        SERIAL: serial_file_from_number(serial),
+    }
+    repairs = {path: content for path in paths() if (content := wanted[path.rsplit("/", 1)[1]]) != files.get(path)}
+    return CardCa(certificate, key, serial, {path: content for path, content in repairs.items() if content is not None})
+
+
+def _pair(files: Files, directory: str) -> tuple[Certificate, PrivateKey]:
+    """Certificate and key of one directory, if they are there, can be read, and belong together."""
+    key_file, certificate_file = files.get(f"{directory}/{KEY}"), files.get(f"{directory}/{CERTIFICATE}")
+    if key_file is None or certificate_file is None:
+        missing = KEY if key_file is None else CERTIFICATE
+        raise CertificateError(f"{directory}/{missing} is missing")
+    try:
+        certificate = certificates_from_pem(certificate_file)[0]
+    except (CertificateError, IndexError):
+        raise CertificateError(f"{directory}/{CERTIFICATE} holds no certificate") from None
+    try:
+        key = private_key_from_file(key_file)
+    except CertificateError as error:
+        raise CertificateError(f"{directory}/{KEY}: {error}") from None
+    if certificate.spki != key.spki():
+        raise CertificateError(f"{directory}/{KEY} does not belong to {CERTIFICATE}")
+    if not certificate.is_ca:
+        raise CertificateError(f"{directory}/{CERTIFICATE} is not the certificate of a CA")
+    return certificate, key
+
+
+def _next_serial(files: Files) -> int:
+    """The highest number that any readable copy names: no number below it may be issued again."""
+    numbers: list[int] = []
+    problems: list[str] = []
+    for directory in DIRECTORIES:
+        path = f"{directory}/{SERIAL}"
+        content = files.get(path)
+        if content is None:
+            problems.append(f"{path} is missing")
+            continue
+        try:
+            numbers.append(serial_from_file(content))
+        except CertificateError as error:
+            problems.append(f"{path}: {error}")
+    if not numbers:
+        raise CertificateError("; ".join(problems))
+    return max(numbers)

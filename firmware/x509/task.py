@@ -1,0 +1,336 @@
+"""The certificate task: makes keys and certificates in the background, one job at a time.
+
+::
+
+    order --> key: search, step by step, each step charged; other tasks run between
+                |                                    \\ cancel: nothing has changed
+                v
+              sign: hash and private operation charged
+                |
+                v
+              store: one atomic step; from here on new connections see it
+
+While the certificate in use is the default one and a new one is being made, the box has no certificate: HTTPS and SIPS
+are off (reference text, Default certificate). Everything else leaves the certificate in use alone until the new one is
+stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from firmware.card.errors import CardFailure
+from firmware.card.task import CardTask
+from firmware.errors import CommandError, FirmwareError
+from firmware.hal import Costs, Entropy, Volume
+from firmware.kernel import Cancelled, Event, Kernel, Priority, Share
+from firmware.rootca.task import RootCa
+from firmware.x509.builder import issued_certificate, root_certificate, self_signed_certificate
+from firmware.x509.cabinet import BUILTIN, DEFAULT, DEVICE, Cabinet, shown_target
+from firmware.x509.certificate import Certificate
+from firmware.x509.identity import Identity
+from firmware.x509.job import Job, Kind
+from firmware.x509.key import PrivateKey
+from firmware.x509.keygen import key_search
+from firmware.x509.name import DistinguishedName
+from firmware.x509.order import CertificateOrder
+from firmware.x509.request import signing_request
+from firmware.x509.work import Charge, chain_work, signing_work
+
+DEFAULT_YEARS = 10
+DEFAULT_KEY_BITS = 1024
+"""Reference text, Default certificate and Certificate Key Length: valid for 10 years, 1024-bit RSA, SHA-256."""
+
+TYPICAL_TBS_BYTES = 700
+"""What is hashed for a certificate with names and the usual extensions."""
+
+
+class X509Task:
+    """Makes what the cabinet keeps.
+
+    Args:
+        now_s: the box's time, Unix seconds.
+        time_known: whether that time was ever set.
+        say: where a line for the log and the console goes.
+        changed: called after every change of a certificate in use, and when the box loses or gets one.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        costs: Costs,
+        cabinet: Cabinet,
+        card: CardTask | None,
+        entropy: Entropy,
+        *,
+        netbios: str,
+        now_s: Callable[[], int],
+        time_known: Callable[[], bool],
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+        share: Share | None = None,
+    ) -> None:
+        self.cabinet = cabinet
+        self.costs = costs
+        self.job: Job | None = None
+        """The job that runs, or the last one."""
+        self._kernel = kernel
+        self.costs = costs
+        self._card = card
+        self._entropy = entropy
+        self._netbios = netbios
+        self._now_s = now_s
+        self._time_known = time_known
+        self._say = say
+        self._changed = changed
+        self._share = share or Share()
+        self._rootca = RootCa(kernel)
+
+    # -- what can be asked for
+
+    @property
+    def without_certificate(self) -> bool:
+        """Whether HTTPS and SIPS have nothing to present: none there, or the default one is being made anew."""
+        in_use = self.cabinet.in_use()
+        making_default = self.job is not None and self.job.running and self.job.kind == "default"
+        return in_use is None or (making_default and in_use == DEFAULT)
+
+    def ensure_default(self) -> None:
+        """Starts making the default certificate if the box has none at all."""
+        if self.cabinet.in_use() is None:
+            self.renew()
+
+    def renew(self) -> Job:
+        """Makes a new default certificate. CommandError when the default one is the manufacturer's."""
+        if self.cabinet.chain(BUILTIN):
+            raise CommandError("the default certificate is the built-in one, which the manufacturer signed")
+        order = CertificateOrder(
+            DistinguishedName(common_name=self._netbios), DEFAULT_KEY_BITS, "sha256", DEFAULT_YEARS
+        )
+        job = self._begin("default", DEVICE, DEFAULT_KEY_BITS, lambda job: self._make_default(job, order))
+        self._say("default certificate is being created: HTTPS and SIPS are off until it is ready")
+        self._changed()
+        return job
+
+    def create_self_signed(self, target: str, order: CertificateOrder) -> Job:
+        """Starts making a self-signed certificate. CommandError when a job runs, or there is no key pair to reuse."""
+        bits = self._bits_for(order, target)
+        return self._begin("self-signed", target, bits, lambda job: self._make_self_signed(job, target, order))
+
+    def create_request(self, target: str, order: CertificateOrder) -> Job:
+        """Starts making a signing request. CommandError as above, and when one is pending: its key would be lost."""
+        if self.cabinet.request(target) is not None:
+            raise CommandError(
+                f"a signing request for {shown_target(target)} is pending: upload its answer, or remove it first"
+            )
+        bits = self._bits_for(order, target)
+        return self._begin("request", target, bits, lambda job: self._make_request(job, target, order))
+
+    def create_root_ca(self, order: CertificateOrder) -> Job:
+        """Starts making a root CA on the card. CommandError when a job runs or there is no usable card."""
+        card = self._usable_card()
+        if order.key_bits is None:
+            raise CommandError("key reuse: a root CA has a key pair of its own")
+        return self._begin("root-ca", "card", order.key_bits, lambda job: self._make_root_ca(job, card, order))
+
+    def issue(self, target: str, order: CertificateOrder, *, backup: bool) -> Job:
+        """Starts making a device certificate signed by the CA on the card."""
+        card = self._usable_card()
+        bits = self._bits_for(order, target)
+        return self._begin("issue", target, bits, lambda job: self._make_issued(job, card, target, order, backup))
+
+    def cancel(self) -> Job:
+        """Ends the running job; nothing has changed then. CommandError when none runs."""
+        job = self.job
+        if job is None or not job.running or job.task is None:
+            raise CommandError("no key or certificate is being created")
+        if job.writing:
+            raise CommandError("too late: the result is being written")
+        job.task.cancel()
+        return job
+
+    async def root_certificate(self) -> Certificate:
+        """The certificate of the CA on the card. CommandError when there is none."""
+        with self._usable_card().use("rootca-show") as volume:
+            return (await self._rootca.load(volume)).certificate
+
+    async def charge(self, charges: list[Charge]) -> None:
+        """Uses up CPU time for work on certificates."""
+        for kind, cycles in charges:
+            await self._kernel.work(cycles, kind)
+
+    def install(self, target: str, identity: Identity, *, undated: bool = False, answers_request: bool = False) -> None:
+        """Keeps a certificate with its key; new connections use it at once."""
+        with self._kernel.booked("flash"):
+            self.cabinet.install(target, identity, undated=undated, answers_request=answers_request)
+        self._changed()
+
+    def clear(self, target: str) -> str:
+        """Discards a target's certificate and key; for the device, the default certificate comes back or is made.
+
+        Gives one line that says what is in use now. CommandError when there is nothing to discard.
+        """
+        cleared = self.cabinet.in_use(target)
+        if cleared is None:
+            raise CommandError(f"no certificate for {shown_target(target)}")
+        if cleared == BUILTIN:
+            raise CommandError("the built-in certificate is in use: it cannot be discarded")
+        if self.job is not None and self.job.running and target == DEVICE:
+            raise CommandError(f"busy: {self.job.line()}")
+        with self._kernel.booked("flash"):
+            self.cabinet.clear(cleared)
+        self._changed()
+        if target != DEVICE:
+            return "discarded: the device certificate serves this name now"
+        self.ensure_default()
+        in_use = self.cabinet.in_use()
+        return (
+            "discarded: a new default certificate is being created" if in_use is None else "discarded: default restored"
+        )
+
+    # -- how it is done
+
+    def _usable_card(self) -> CardTask:
+        if self._card is None:
+            raise CommandError("this model has no card slot")
+        return self._card
+
+    def _bits_for(self, order: CertificateOrder, target: str) -> int:
+        if order.key_bits is not None:
+            return order.key_bits
+        return self.cabinet.key(self._key_owner(target)).bits
+
+    def _key_owner(self, target: str) -> str:
+        """Whose key pair "reuse" means: the one in use for the target."""
+        owner = self.cabinet.in_use(target)
+        if owner is None or owner == BUILTIN:
+            raise CommandError(f"no key pair of {shown_target(target)} to reuse")
+        return owner
+
+    def _begin(self, kind: Kind, target: str, key_bits: int, make: Callable[[Job], Awaitable[str]]) -> Job:
+        if self.job is not None and self.job.running:
+            raise CommandError(f"busy: {self.job.line()}")
+        job = self.job = Job(kind, shown_target(target), key_bits, Event(self._kernel))
+        job.task = self._kernel.spawn(self._run(job, make), "x509", Priority.BACKGROUND, self._share)
+        return job
+
+    async def _run(self, job: Job, make: Callable[[Job], Awaitable[str]]) -> None:
+        try:
+            outcome = await make(job)
+        except Cancelled:
+            job.end("cancelled", "")
+            self._say(job.line())
+            self._changed()
+            self._go_on_without(job)
+            raise
+        except (FirmwareError, OSError) as error:
+            job.end("failed", str(error))
+        else:
+            job.end("done", outcome)
+        self._say(job.line())
+        self._changed()
+
+    def _go_on_without(self, cancelled: Job) -> None:
+        """A box without any certificate goes on making one, whatever was cancelled."""
+        if cancelled.kind == "default" and self.cabinet.in_use() is None:
+            self.renew()
+
+    async def _key(
+        self, job: Job, order: CertificateOrder, target: str, guard: Callable[[], None] | None = None
+    ) -> PrivateKey:
+        """A new key pair, or the one to be used again. ``guard`` raises when the job has lost its point."""
+        if order.key_bits is None:
+            return self.cabinet.key(self._key_owner(target))
+        search = key_search(order.key_bits, self._entropy)
+        step_cycles = self.costs.keygen(order.key_bits)
+        while True:
+            try:
+                progress = next(search)
+            except StopIteration as found:
+                key: PrivateKey = found.value
+                return key
+            await self._kernel.work(step_cycles, "keygen")
+            job.fraction = progress.fraction
+            if guard is not None:
+                guard()
+
+    async def _sign(self, bits: int, hash_name: str) -> None:
+        await self.charge(signing_work(self.costs, bits, hash_name, TYPICAL_TBS_BYTES))
+
+    async def _make_default(self, job: Job, order: CertificateOrder) -> str:
+        identity = await self._self_signed(job, order, DEVICE)
+        self.install(DEFAULT, identity, undated=not self._time_known())
+        return f"{identity.leaf.subject.text}, valid for {order.years} years"
+
+    async def _make_self_signed(self, job: Job, target: str, order: CertificateOrder) -> str:
+        identity = await self._self_signed(job, order, target)
+        self.install(target, identity, undated=not self._time_known())
+        return identity.leaf.subject.text
+
+    async def _self_signed(self, job: Job, order: CertificateOrder, target: str) -> Identity:
+        key = await self._key(job, order, target)
+        await self._sign(key.bits, order.hash_name)
+        certificate = self_signed_certificate(order, key, self._now_s(), self._entropy)
+        return Identity((certificate,), key)
+
+    async def _make_request(self, job: Job, target: str, order: CertificateOrder) -> str:
+        key = await self._key(job, order, target)
+        await self._sign(key.bits, order.hash_name)
+        request = signing_request(order, key)
+        with self._kernel.booked("flash"):
+            self.cabinet.keep_request(target, request, key)
+        return f"{request.subject.text}: request-get shows it"
+
+    async def _make_root_ca(self, job: Job, card: CardTask, order: CertificateOrder) -> str:
+        with card.use("rootca-create") as volume:
+            await self._rootca.require_empty(volume)
+        key = await self._key(job, order, DEVICE, _still_in(card))
+        await self._sign(key.bits, order.hash_name)
+        certificate = root_certificate(order, key, self._now_s(), self._entropy)
+        with card.use("rootca-create") as volume:
+            await self._rootca.require_empty(volume)
+            job.writing = True
+            await self._rootca.store(volume, certificate, key)
+        return f"{certificate.subject.text} is on the card"
+
+    async def _make_issued(self, job: Job, card: CardTask, target: str, order: CertificateOrder, backup: bool) -> str:
+        with card.use("rootca-issue") as volume:
+            await self._rootca.load(volume)
+        key = await self._key(job, order, target, _still_in(card))
+        with card.use("rootca-issue") as volume:
+            job.writing = True
+            identity, serial = await self._issue_on(volume, order, key)
+            if backup:
+                name = f"{self._netbios}-{serial:02X}"
+                await self._rootca.backup(volume, name, _backup_pem(identity))
+        self.install(target, identity, undated=not self._time_known())
+        kept = ", backup on the card" if backup else ""
+        return f"{identity.leaf.subject.text}, serial {serial:02X}{kept}"
+
+    async def _issue_on(self, volume: Volume, order: CertificateOrder, key: PrivateKey) -> tuple[Identity, int]:
+        """The CA's key is in memory only in here."""
+        ca = await self._rootca.load(volume)
+        await self._sign(ca.key.bits, order.hash_name)
+        # Signed first, numbered for good second, handed out last: a refused order must not use up a number, and a
+        # number must be used up before anybody can see a certificate that bears it.
+        certificate = issued_certificate(order, key.public_key, ca.certificate, ca.key, ca.next_serial, self._now_s())
+        serial = await self._rootca.take_serial(volume, ca)
+        identity = Identity((certificate, ca.certificate), key)
+        await self.charge(chain_work(self.costs, identity.chain))
+        return identity, serial
+
+
+def _still_in(card: CardTask) -> Callable[[], None]:
+    """Raises CardFailure once the card that is in now has gone."""
+    noticed = card.insertions
+
+    def guard() -> None:
+        if card.state == "absent" or card.insertions != noticed:
+            raise CardFailure("the card was removed")
+
+    return guard
+
+
+def _backup_pem(identity: Identity) -> str:
+    """Key and chain in one file, as "Uploading a certificate chain together with the private key" takes it."""
+    return identity.key.pem() + "".join(certificate.pem() for certificate in identity.chain)
