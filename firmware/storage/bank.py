@@ -37,6 +37,7 @@ class Bank:
         self._block_count = block_count
         self._block_size = block_size
         self._feed = feed
+        self._dirty_blocks = block_count  # so many from the first on may hold something; those behind are erased
         self.size = block_count * block_size
         self.data_offset = block_size
         """Where records begin."""
@@ -91,7 +92,8 @@ class Bank:
         return all(is_blank(self.read(offset, step)) for offset in range(self.data_offset, self.size, step))
 
     def begin(self) -> None:
-        """Marks a clean bank as being filled: from here on it counts as dirty."""
+        """Marks a clean bank as being filled: from here on it is dirty."""
+        self._dirty_blocks = self._block_count
         self.program(0, BEGUN)
 
     def activate(self, generation: int) -> None:
@@ -102,22 +104,34 @@ class Bank:
         """Makes the header void, so that the bank never counts again before it is erased."""
         self.program(0, bytes(BANK_HEADER_SIZE))
 
+    def erase_next(self) -> bool:
+        """Erases one block that is not blank, the header last. Returns whether there may be more."""
+        if self.is_clean:
+            return False
+        while self._dirty_blocks:
+            erased = self._erase_block(self._dirty_blocks - 1)
+            self._dirty_blocks -= 1
+            if erased:
+                break
+        return self._dirty_blocks > 0
+
     def erase_data(self) -> None:
+        """Erases all but the header, whatever state the bank is in."""
         for block in reversed(range(1, self._block_count)):
             self._erase_block(block)
-
-    def erase_header(self) -> None:
-        self._erase_block(0)
+        self._dirty_blocks = 1
 
     def erase(self) -> None:
-        """Erases what is not blank, the header last."""
+        """Erases everything, whatever state the bank is in."""
         self.erase_data()
-        self.erase_header()
+        self.erase_next()
 
-    def _erase_block(self, block: int) -> None:
-        if not is_blank(self.read(block * self._block_size, self._block_size)):
-            self._feed()
-            self._device.ioctl(_ERASE, self._first_block + block)
+    def _erase_block(self, block: int) -> bool:
+        if is_blank(self.read(block * self._block_size, self._block_size)):
+            return False
+        self._feed()
+        self._device.ioctl(_ERASE, self._first_block + block)
+        return True
 
     def _pieces(self, offset: int, size: int) -> list[tuple[int, int, int]]:
         """(block, offset in it, length) for every block that the range touches."""

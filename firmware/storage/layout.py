@@ -1,6 +1,6 @@
 """The flash map, and the firmware image in it that boot code checks before it starts anything. ::
 
-    block 0                                                       7/8 of the flash               end
+    block 0                                                            last eighth, 1 MiB at most end
       +----------------------------------------------------------+------------------------------+
       | firmware: header, payload, unused                        | store                        |
       +----------------------------------------------------------+------------------------------+
@@ -48,6 +48,8 @@ _HEADER_SIZE = _HEADER.size + _CRC.size
 _VERSION_LIMIT = 44
 _STORE_SHARE = 8
 """One part in this many of the flash belongs to the store: 512 KiB of 4 MiB."""
+_STORE_LIMIT = 256
+"""Blocks of the largest store, 1 MiB: more would only make the first mount and the erasing longer."""
 _BLOCK_COUNT, _BLOCK_SIZE, _ERASE = 4, 5, 6
 """``ioctl`` operations of MicroPython's block device protocol."""
 _SMALLEST = 64
@@ -81,7 +83,7 @@ def flash_map(device: BlockDevice) -> FlashMap:
     block_count = device.ioctl(_BLOCK_COUNT, 0) or 0
     if block_count < _SMALLEST:
         raise StorageError(f"flash of {block_count} blocks, at least {_SMALLEST} are needed")
-    store = block_count // _STORE_SHARE
+    store = min(block_count // _STORE_SHARE, _STORE_LIMIT)
     return FlashMap(Region(0, block_count - store), Region(block_count - store, store))
 
 

@@ -157,3 +157,18 @@ def test_a_store_that_is_damaged_is_not_mounted(flash: Any) -> None:
         store.mount()
     with pytest.raises(Exception, match="store is not mounted"):
         store.names()
+
+
+def test_the_old_bank_is_not_taken_when_the_header_of_the_new_one_rots(flash: Any) -> None:
+    store = open_store(flash)
+    store.mount()
+    number = 0
+    while flash.data[2 * 4096] == 0xFF:
+        number += 1
+        store.commit({"counter": b"%500d" % number})
+    assert sum(flash.erases) == 0, "the old bank is still full of older values"
+    for offset in range(4, 20):
+        trial = flash.copy()
+        trial.data[2 * 4096 + offset] ^= 0x04
+        with pytest.raises(StorageDamaged, match="no valid bank header"):
+            open_store(trial).mount()

@@ -31,8 +31,8 @@ def flash(make_flash: Callable[..., Any]) -> Any:
     return flash
 
 
-@pytest.mark.parametrize(("mebibytes", "store_blocks"), [(4, 128), (8, 256), (16, 512), (64, 2048)])
-def test_an_eighth_of_the_flash_is_the_store_and_the_rest_the_firmware(
+@pytest.mark.parametrize(("mebibytes", "store_blocks"), [(1, 32), (4, 128), (8, 256), (16, 256), (64, 256)])
+def test_the_last_eighth_and_at_most_1_mib_is_the_store_and_the_rest_the_firmware(
     mebibytes: int, store_blocks: int, make_flash: Callable[..., Any]
 ) -> None:
     block_count = mebibytes * 256
