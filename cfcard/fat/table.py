@@ -60,6 +60,8 @@ class Table:
         """Where to look for a free cluster first: after the last one taken, so that freed ones rest a while."""
         self.free_count: int | None = None
         """Number of free clusters, None while nobody has counted."""
+        self.changed = False
+        """Whether a cluster was ever taken or freed here."""
         self._sectors = sectors
         self._width = 4 if bpb.kind == 32 else 2
         self._code = ("I" if array("I").itemsize == 4 else "L") if bpb.kind == 32 else "H"
@@ -147,6 +149,7 @@ class Table:
 
     def link(self, runs: Sequence[Run], after: int = 0) -> None:
         """Makes one chain of ``runs``, hung to cluster ``after`` (0: a chain of its own). Nothing is written yet."""
+        self.changed = True
         for k, (first, count) in enumerate(runs):
             following = runs[k + 1][0] if k + 1 < len(runs) else self.mask
             values = array(self._code, range(first + 1, first + count))
@@ -161,6 +164,7 @@ class Table:
 
     def release(self, runs: Sequence[Run]) -> None:
         """Marks the clusters of ``runs`` free. Nothing is written yet."""
+        self.changed = True
         for first, count in runs:
             for at in range(first, first + count, self._per_page):
                 self._fill(at, self._zeros[: min(self._per_page, first + count - at)])

@@ -40,12 +40,15 @@ class Tree:
         """The directory whose first cluster is ``start``."""
         directory = self._directories.pop(start, None) or Directory(self._sectors, self._bpb, self._table, start)
         self._directories[start] = directory
-        if len(self._directories) > self._limit:
-            busy = {key[0] for key in self._open} | {start}
-            oldest = next((key for key in self._directories if key not in busy), None)
-            if oldest is not None:
-                del self._directories[oldest]
         return directory
+
+    def trim(self) -> None:
+        """Gives memory back. Only between calls of the volume: within one, a directory must not exist twice."""
+        spare = len(self._directories) - self._limit
+        if spare > 0:
+            busy = {key[0] for key in self._open}
+            for start in [key for key in self._directories if key not in busy][:spare]:
+                del self._directories[start]
 
     def below(self, entry: Entry) -> Directory:
         """The directory that ``entry`` names."""

@@ -111,7 +111,7 @@ class Volume:
             return
         try:
             if not self.sectors.gone:
-                self.sectors.sync()
+                self.finish()
         finally:
             self._mounted = False
 
@@ -253,6 +253,7 @@ class Volume:
                 raise OSError(errno.ENOENT, "no such file or directory", path)
             entry = parent.insert(require_valid(name), ARCHIVE, 0, 0, self.stamp())
             parent.commit()
+            self.finish()
         elif kind == "x":
             raise OSError(errno.EEXIST, "file or directory exists", path)
         self._require_file(entry, path, write=write)
@@ -337,7 +338,7 @@ class Volume:
     def finish(self) -> None:
         """Ends a change: the hint about free clusters (FAT32), then a sync."""
         free = UNKNOWN if self.table.free_count is None else self.table.free_count
-        if self.bpb.fsinfo and free != self._free_written:
+        if self.bpb.fsinfo and self.table.changed and free != self._free_written:
             self.sectors.write(self.bpb.fsinfo, fsinfo_sector(free, min(self.table.hint, self.table.top - 1)))
             self._free_written = free
         self.sectors.sync()
@@ -357,6 +358,7 @@ class Volume:
             self._failures = self.sectors.failures
             self.table.drop()
             self.tree.drop()
+        self.tree.trim()
 
     def _require_file(self, entry: Entry, path: str, *, write: bool) -> None:
         if entry.is_directory:
