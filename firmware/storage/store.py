@@ -229,9 +229,8 @@ class Store:
     def _refuse_written(self) -> None:
         """Raises StorageDamaged unless there is nothing behind the headers, or ``format`` itself voided them."""
         headers = [bank.header for bank in self._banks]
-        is_half_formatted = all(not any(header) or is_blank(header) for header in headers) and not all(
-            map(any, headers)
-        )
+        others = [header for header in headers if any(header)]
+        is_half_formatted = len(others) < len(headers) and all(map(is_blank, others))
         if is_half_formatted or all(bank.is_empty for bank in self._banks):
             return
         found = ", ".join(f"{bank.where(0)} holds {bank.header.hex()}" for bank in self._banks)

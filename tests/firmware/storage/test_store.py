@@ -255,6 +255,17 @@ def test_tidy_erases_the_old_bank_one_block_a_call_and_then_has_nothing_to_do(fl
     assert content(store) == content(store_on(flash)) == before
 
 
+def test_a_block_whose_erasing_failed_is_erased_by_the_next_call(flash: Any) -> None:
+    store = store_on(flash)
+    compact(store, flash)
+    flash.fail_at = flash.steps + 1
+    with pytest.raises(OSError, match="program failed"):
+        store.tidy()
+    while store.tidy():
+        pass
+    assert set(flash.data[: 6 * 4096]) == {0xFF}
+
+
 def test_a_bank_that_nobody_tidied_is_erased_by_the_next_compaction(flash: Any) -> None:
     store = store_on(flash)
     for number in range(200):
