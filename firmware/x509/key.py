@@ -247,11 +247,10 @@ def _check(key: PrivateKey) -> None:
         raise CertificateError(f"private key of {key.bits} bits, limits {MIN_PRIVATE_BITS} and {MAX_PRIVATE_BITS}")
     p, q, e, d = key.prime1, key.prime2, key.public_exponent, key.private_exponent
     fits = (
-        min(p, q, d) > 1
+        1 < min(p, q, d) <= max(p, q, d) < key.modulus
         and e > 2
         and e.bit_length() <= MAX_EXPONENT_BITS
         and p * q == key.modulus
-        and d < key.modulus
         and (d * e - 1) % (p - 1) == 0
         and (d * e - 1) % (q - 1) == 0
         and key.exponent1 == d % (p - 1)

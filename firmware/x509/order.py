@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from firmware.errors import ConfigError
 from firmware.x509.key import KEY_BITS
-from firmware.x509.name import DistinguishedName, printable
+from firmware.x509.name import DistinguishedName
 from firmware.x509.oid import HASHES
 
 __all__ = ["KEY_CHOICES", "SIGNATURE_CHOICES", "CertificateOrder", "order_from_options"]
@@ -74,9 +74,9 @@ def _dns_name(text: str) -> str:
     if len(name) > 253:
         raise ConfigError("san-dns", f"san-dns has {len(name)} characters, limit 253")
     if not text.isascii():
-        raise ConfigError("san-dns", f"san-dns {printable(text)!r} must be ASCII: write it in its xn-- form")
+        raise ConfigError("san-dns", f"san-dns {text[:64]!r} must be ASCII: write it in its xn-- form")
     if not all(_DNS_LABEL.fullmatch(label) for label in labels):
-        raise ConfigError("san-dns", f"san-dns {printable(text)!r} is not a host name")
+        raise ConfigError("san-dns", f"san-dns {text[:64]!r} is not a host name")
     return name
 
 
@@ -85,9 +85,9 @@ def _ip_address(text: str) -> str:
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError:
-        raise ConfigError("san-ip", f"san-ip {printable(text[:64])!r} is not an IPv4 or IPv6 address") from None
+        raise ConfigError("san-ip", f"san-ip {text[:64]!r} is not an IPv4 or IPv6 address") from None
     if "%" in str(address):
-        raise ConfigError("san-ip", f"san-ip {printable(text[:64])!r} has a zone, which certificates cannot hold")
+        raise ConfigError("san-ip", f"san-ip {text[:64]!r} has a zone, which certificates cannot hold")
     return str(address)
 
 
@@ -130,18 +130,18 @@ def _single(options: Mapping[str, str | Sequence[str]], option: str) -> str:
 
 def _key_bits(text: str) -> int | None:
     if text not in KEY_CHOICES:
-        raise ConfigError("key", f"key {printable(text[:64])!r} is none of {', '.join(KEY_CHOICES)}")
+        raise ConfigError("key", f"key {text[:64]!r} is none of {', '.join(KEY_CHOICES)}")
     return None if text == REUSE else int(text.removesuffix("-bit"))
 
 
 def _hash_name(text: str) -> str:
     if text.upper() not in SIGNATURE_CHOICES:
         choices = ", ".join(SIGNATURE_CHOICES)
-        raise ConfigError("signature", f"signature {printable(text[:64])!r} is none of {choices}")
+        raise ConfigError("signature", f"signature {text[:64]!r} is none of {choices}")
     return text.lower()
 
 
 def _years(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise ConfigError("years", f"years must be from 1 to {MAX_YEARS}, not {printable(text[:64])!r}")
+        raise ConfigError("years", f"years must be from 1 to {MAX_YEARS}, not {text[:64]!r}")
     return int(text)
