@@ -1,0 +1,123 @@
+"""Handshake messages and alerts as values: what happened in a TLS connection, whoever pays for it or logs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Alert", "HandshakeEvent", "TlsEvent", "alert_name", "alert_sentence"]
+
+MESSAGE_NAMES = {
+    0: "HelloRequest",
+    1: "ClientHello",
+    2: "ServerHello",
+    4: "NewSessionTicket",
+    5: "EndOfEarlyData",
+    8: "EncryptedExtensions",
+    11: "Certificate",
+    12: "ServerKeyExchange",
+    13: "CertificateRequest",
+    14: "ServerHelloDone",
+    15: "CertificateVerify",
+    16: "ClientKeyExchange",
+    20: "Finished",
+    22: "CertificateStatus",
+    24: "KeyUpdate",
+    254: "MessageHash",
+}
+"""HandshakeType, RFC 5246 7.4 and RFC 8446 4."""
+
+ALERT_NAMES = {
+    0: "close_notify",
+    10: "unexpected_message",
+    20: "bad_record_mac",
+    21: "decryption_failed",
+    22: "record_overflow",
+    30: "decompression_failure",
+    40: "handshake_failure",
+    41: "no_certificate",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    44: "certificate_revoked",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    49: "access_denied",
+    50: "decode_error",
+    51: "decrypt_error",
+    60: "export_restriction",
+    70: "protocol_version",
+    71: "insufficient_security",
+    80: "internal_error",
+    86: "inappropriate_fallback",
+    90: "user_canceled",
+    100: "no_renegotiation",
+    109: "missing_extension",
+    110: "unsupported_extension",
+    112: "unrecognized_name",
+    113: "bad_certificate_status_response",
+    115: "unknown_psk_identity",
+    116: "certificate_required",
+    120: "no_application_protocol",
+}
+"""AlertDescription, RFC 5246 7.2 and RFC 8446 6."""
+
+FATAL = 2
+
+
+@dataclass(frozen=True)
+class HandshakeEvent:
+    """One handshake message, sent or received."""
+
+    sent: bool
+    """True when it was ours."""
+    name: str
+    body: bytes = field(repr=False)
+    """What follows the four-byte header."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length with the header: what goes into the transcript."""
+        return len(self.body) + 4
+
+    def __str__(self) -> str:
+        return f"{'>' if self.sent else '<'}{self.name}"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert, sent or received."""
+
+    sent: bool
+    fatal: bool
+    code: int
+
+    @property
+    def name(self) -> str:
+        return alert_name(self.code)
+
+    def __str__(self) -> str:
+        return f"{'>' if self.sent else '<'}alert {self.name}"
+
+
+TlsEvent = HandshakeEvent | Alert
+
+
+def alert_name(code: int) -> str:
+    """The name that the standards give to an alert; its number where they give none."""
+    return ALERT_NAMES.get(code, f"alert_{code}")
+
+
+def alert_sentence(alert: Alert, peer: str) -> str:
+    """One line for the log."""
+    direction = "sent to" if alert.sent else "received from"
+    return f"tls alert {alert.name} ({alert.code}) {direction} {peer}"
+
+
+def event_from_message(sent: bool, kind: int, data: bytes) -> TlsEvent | None:
+    """Reads what OpenSSL's message callback reports: record type 22 (handshake) or 21 (alert). None: not complete."""
+    if kind == 21 and len(data) >= 2:
+        return Alert(sent, data[0] == FATAL, data[1])
+    if kind == 22 and len(data) >= 4:
+        return HandshakeEvent(sent, MESSAGE_NAMES.get(data[0], f"handshake_{data[0]}"), data[4:])
+    return None

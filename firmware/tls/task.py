@@ -1,0 +1,235 @@
+"""A TLS connection as a task uses it: the engine's steps, paid for before their output leaves the board.
+
+::
+
+    wire --> engine.step --> events --> cost --> kernel.work (others run meanwhile) --> output --> wire
+                                                                                    --> plaintext to the caller
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firmware.hal import Costs
+from firmware.kernel import Kernel
+from firmware.net import READ_BYTES, ByteStream, ConnectionLost
+from firmware.tls.cost import Charge, CostMeter
+from firmware.tls.credentials import Credentials
+from firmware.tls.engine import ContextCache, Engine, Role, State, Step
+from firmware.tls.errors import TlsError
+from firmware.tls.messages import Alert, alert_sentence
+from firmware.tls.profiles import DEFAULT_PROFILE, Profile
+
+__all__ = ["TlsStatistics", "TlsStream", "accept_tls", "connect_tls"]
+
+HANDSHAKE_MS = 30_000
+"""A peer has this long for its whole handshake. A 4096-bit key takes 1.9 s of a 200 MHz CPU, and several connections
+may queue for that CPU; a peer that says nothing holds memory, so it cannot be much longer."""
+
+CLOSE_MS = 1_000
+"""How long a close_notify may wait for room in the peer's window."""
+
+MAX_UNREAD_BYTES = 262_144
+"""Plaintext that arrived and was not asked for; a step can give no more than came in, so this bounds a fault."""
+
+PIECE_BYTES = 16_384
+"""Written at once: one record, so that a large answer is charged, and leaves, bit by bit."""
+
+
+@dataclass
+class TlsStatistics:
+    """What a device says of its TLS work."""
+
+    handshakes: int = 0
+    """Finished server handshakes since power-on."""
+    failed: int = 0
+    """Server handshakes that ended otherwise."""
+    last_us: int = 0
+    """CPU time that was charged for the last finished server handshake."""
+
+
+def ignore(_line: str) -> None:
+    """A log that nobody reads."""
+
+
+class TlsStream:
+    """A ``ByteStream`` through TLS. Made by ``accept_tls`` and ``connect_tls``, when the handshake is done."""
+
+    secure = True
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        costs: Costs,
+        wire: ByteStream,
+        engine: Engine,
+        meter: CostMeter,
+        log: Callable[[str], None],
+    ) -> None:
+        self.peer = wire.peer
+        self.handshake_cycles = 0
+        """Cycles charged for the handshake."""
+        self._kernel = kernel
+        self._wire = wire
+        self._engine = engine
+        self._meter = meter
+        self._log = log
+        self._unread = bytearray()
+        self._handshake_done = False
+
+    @property
+    def version(self) -> str:
+        """Protocol version, for example ``TLSv1.2``."""
+        return self._engine.version
+
+    @property
+    def cipher(self) -> str:
+        """Name of the cipher suite, in OpenSSL's words."""
+        return self._engine.cipher
+
+    async def handshake(self) -> None:
+        """Goes through the handshake. TlsError when it fails, when the peer is too slow, or when it goes away."""
+        try:
+            with self._kernel.deadline_ms(HANDSHAKE_MS):
+                if self._engine.role is Role.CLIENT:
+                    await self._settle(self._engine.step(b""))
+                while self._engine.state is State.HANDSHAKE:
+                    await self._advance()
+        except TimeoutError:
+            raise TlsError(f"tls handshake with {self.peer} not done within {HANDSHAKE_MS} ms") from None
+        except ConnectionLost as error:
+            raise TlsError(f"tls handshake with {self.peer}: {error}") from None
+        self._handshake_done = True
+        if self._engine.state is not State.OPEN:
+            raise TlsError(f"tls handshake with {self.peer} failed: {self._engine.failure or 'closed by the peer'}")
+
+    async def read(self, nbytes: int = READ_BYTES) -> bytes:
+        """Waits for what the peer says; ``b""`` after its close_notify.
+
+        Raises:
+            ConnectionLost: the connection ended without one.
+            TlsError: the peer broke the protocol.
+        """
+        while not self._unread:
+            if self._engine.state is State.CLOSED:
+                return b""
+            self._raise_failure()
+            await self._advance()
+        data = bytes(self._unread[:nbytes])
+        del self._unread[:nbytes]
+        return data
+
+    async def write(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = data[start : start + PIECE_BYTES]
+            self._raise_failure()
+            if self._engine.state is not State.OPEN:
+                raise ConnectionLost(f"connection to {self.peer} is {self._engine.state.value}")
+            step = self._engine.send(piece)
+            await self._pay(self._meter.records(len(piece)))
+            await self._settle(step)
+
+    async def close(self) -> None:
+        """Says close_notify and ends the connection; a peer that is gone is no error."""
+        try:
+            if self._engine.state is State.OPEN:
+                with self._kernel.deadline_ms(CLOSE_MS):
+                    await self._settle(self._engine.close())
+        except (ConnectionLost, TimeoutError):
+            pass
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        self._wire.drop()
+
+    async def _advance(self) -> None:
+        """One step with what comes from the wire next."""
+        data = await self._wire.read(READ_BYTES)
+        step = self._engine.step(data) if data else self._engine.eof()
+        await self._settle(step)
+
+    async def _settle(self, step: Step) -> None:
+        """Pays for a step, and only then lets its output go and its plaintext be seen."""
+        await self._pay(self._meter.handshake(step.events))
+        if step.plaintext:
+            await self._pay(self._meter.records(len(step.plaintext)))
+            self._keep(step.plaintext)
+        for event in step.events:
+            if isinstance(event, Alert) and event.name != "close_notify":
+                self._log(alert_sentence(event, self.peer))
+        if step.output:
+            try:
+                await self._wire.write(step.output)
+            except ConnectionLost:
+                # A peer that hangs up right after its last word is common; it only matters while we have more to say.
+                if step.state in (State.HANDSHAKE, State.OPEN):
+                    raise
+
+    async def _pay(self, charges: list[Charge]) -> None:
+        for kind, cycles in charges:
+            if not self._handshake_done:
+                self.handshake_cycles += cycles
+            await self._kernel.work(cycles, kind)
+
+    def _keep(self, plaintext: bytes) -> None:
+        self._unread += plaintext
+        if len(self._unread) > MAX_UNREAD_BYTES:
+            raise TlsError(f"{len(self._unread)} bytes from {self.peer} were not read, limit {MAX_UNREAD_BYTES}")
+
+    def _raise_failure(self) -> None:
+        if self._engine.state is State.FAILED:
+            if "without close_notify" in self._engine.failure:
+                raise ConnectionLost(f"connection to {self.peer} ended without close_notify")
+            raise TlsError(f"tls connection with {self.peer} failed: {self._engine.failure}")
+
+
+async def accept_tls(
+    kernel: Kernel,
+    costs: Costs,
+    wire: ByteStream,
+    contexts: ContextCache,
+    credentials: Credentials,
+    profile: Profile = DEFAULT_PROFILE,
+    statistics: TlsStatistics | None = None,
+    log: Callable[[str], None] = ignore,
+) -> TlsStream:
+    """A server's end, handshake done. On TlsError the connection is closed already, and the log knows."""
+    statistics = statistics if statistics is not None else TlsStatistics()
+    engine = Engine(contexts.server(credentials, profile), Role.SERVER)
+    stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
+    try:
+        await stream.handshake()
+    except TlsError as error:
+        statistics.failed += 1
+        log(str(error))
+        stream.drop()
+        raise
+    except BaseException:
+        stream.drop()
+        raise
+    statistics.handshakes += 1
+    statistics.last_us = stream.handshake_cycles * 1_000_000 // kernel.cpu.hz
+    return stream
+
+
+async def connect_tls(
+    kernel: Kernel,
+    costs: Costs,
+    wire: ByteStream,
+    contexts: ContextCache,
+    server_name: str | None = None,
+    credentials: Credentials | None = None,
+    profile: Profile = DEFAULT_PROFILE,
+    log: Callable[[str], None] = ignore,
+) -> TlsStream:
+    """A client's end, handshake done. The server's certificate is not judged yet. TlsError as ``accept_tls``."""
+    engine = Engine(contexts.client(credentials, profile), Role.CLIENT, server_name)
+    stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
+    try:
+        await stream.handshake()
+    except BaseException:
+        stream.drop()
+        raise
+    return stream

@@ -1,0 +1,233 @@
+"""TLS on a board: what is paid, when bytes leave, and what slow or broken peers get."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from firmware.net import ConnectionLost
+from firmware.tls import ContextCache, TlsError, TlsStatistics, accept_tls, connect_tls, profile_from_name
+
+
+@pytest.fixture
+def accepting(service_board, make_credentials):
+    """A board that accepts one connection: (task, stream of the test, statistics)."""
+
+    def make(bits=1024, profile="v11", window_bytes=65_535):
+        stream, statistics = service_board.stream(window_bytes), TlsStatistics()
+        task = service_board.spawn(
+            accept_tls(
+                service_board.kernel,
+                service_board.costs,
+                service_board.tcp(stream),
+                ContextCache(),
+                make_credentials(bits),
+                profile_from_name(profile),
+                statistics,
+                service_board.log,
+            )
+        )
+        return task, stream, statistics
+
+    return make
+
+
+def carry(board, stream, peer):
+    """Carries bytes between peer and board until the handshake is over."""
+    data = b""
+    for _ in range(6):
+        outgoing = peer.exchange(data)
+        if outgoing:
+            stream.feed(outgoing)
+        board.run_ms(3_000)
+        data = stream.take()
+    assert peer.finished
+
+
+@pytest.fixture
+def opened(service_board, accepting, make_peer):
+    """A connection with its handshake done: (TlsStream, stream of the test, peer)."""
+    task, stream, _ = accepting()
+    peer = make_peer()
+    carry(service_board, stream, peer)
+    return service_board.result(task), stream, peer
+
+
+def test_a_handshake_is_counted_with_the_cpu_time_that_it_took(service_board, accepting, make_peer):
+    task, stream, statistics = accepting()
+    carry(service_board, stream, make_peer())
+    tls = service_board.result(task)
+    assert (tls.version, statistics.handshakes, statistics.failed) == ("TLSv1.2", 1, 0)
+    assert statistics.last_us == pytest.approx(52_500, rel=0.05)
+    charged = sum(cycles for kind, cycles in service_board.kernel.cycles.items() if kind != "switch")
+    assert statistics.last_us == charged // 200
+
+
+def test_last_us_follows_the_key_length_1_to_6_to_36(service_board, accepting, make_peer):
+    times = []
+    for bits in (1024, 2048, 4096):
+        _, stream, statistics = accepting(bits)
+        carry(service_board, stream, make_peer())
+        times.append(statistics.last_us)
+    assert times[1] / times[0] == pytest.approx(6, rel=0.05)
+    assert times[2] / times[0] == pytest.approx(36, rel=0.05)
+
+
+def test_no_answer_leaves_before_its_work_is_paid(service_board, accepting, make_peer):
+    _, stream, _ = accepting(4096)
+    peer = make_peer()
+    stream.feed(peer.exchange())
+    service_board.run_ms(10)
+    stream.feed(peer.exchange(stream.take()))
+    service_board.run_ms(1_880)
+    assert stream.take() == b""
+    service_board.run_ms(20)
+    assert peer.exchange(stream.take()) == b""
+    assert peer.finished
+
+
+def test_others_run_while_the_private_operation_is_under_way(service_board, accepting, make_peer):
+    _, stream, _ = accepting(4096)
+    peer, ticks = make_peer(), []
+
+    async def tick():
+        for _ in range(100):
+            await service_board.kernel.sleep_ms(5)
+            ticks.append(service_board.kernel.now_ns)
+
+    stream.feed(peer.exchange())
+    service_board.run_ms(10)
+    service_board.spawn(tick())
+    stream.feed(peer.exchange(stream.take()))
+    service_board.run_ms(600)
+    assert len(ticks) >= 99
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 8_000_000
+
+
+def test_text_goes_both_ways_and_is_paid_for(service_board, opened):
+    tls, stream, peer = opened
+    before = service_board.kernel.cycles["cipher"]
+
+    async def echo():
+        await tls.write((await tls.read()).upper())
+
+    task = service_board.spawn(echo())
+    stream.feed(peer.say(b"hello"))
+    service_board.run_ms(10)
+    service_board.result(task)
+    assert peer.hear(stream.take()) == b"HELLO"
+    assert service_board.kernel.cycles["cipher"] - before == 10 * 70
+
+
+def test_a_long_answer_waits_for_room_in_the_window(service_board, accepting, make_peer):
+    accepted, stream, _ = accepting(window_bytes=5_000)
+    peer = make_peer()
+    carry(service_board, stream, peer)
+    tls = service_board.result(accepted)
+    task = service_board.spawn(tls.write(b"x" * 40_000))
+    heard = b""
+    for _ in range(100):
+        service_board.run_ms(5)
+        piece = stream.take()
+        assert len(piece) <= 5_000
+        heard += peer.hear(piece)
+    service_board.result(task)
+    assert heard == b"x" * 40_000
+
+
+def test_close_notify_of_the_peer_ends_reading_properly(service_board, opened):
+    tls, stream, peer = opened
+    task = service_board.spawn(tls.read())
+    stream.feed(peer.close())
+    service_board.run_ms(1)
+    assert service_board.result(task) == b""
+
+
+def test_our_close_says_close_notify_and_closes_the_stream(service_board, opened):
+    tls, stream, peer = opened
+    service_board.result(service_board.spawn(tls.close()))
+    assert peer.hear(stream.take()) == b""
+    assert stream.status == "closed"
+
+
+def test_a_cut_connection_is_lost_and_not_ended(service_board, opened):
+    tls, stream, _ = opened
+    service_board.spawn(tls.read())
+    stream.end()
+    with pytest.raises(ConnectionLost, match="without close_notify"):
+        service_board.run_ms(1)
+
+
+def test_a_reset_connection_is_lost(service_board, opened):
+    tls, stream, _ = opened
+    service_board.spawn(tls.read())
+    stream.reset()
+    with pytest.raises(ConnectionLost, match="was reset"):
+        service_board.run_ms(1)
+
+
+def test_a_peer_that_says_nothing_is_given_up_after_30_s(service_board, accepting):
+    _, stream, statistics = accepting()
+    service_board.run_ms(29_999)
+    assert stream.status == "open"
+    with pytest.raises(TlsError, match=r"192\.0\.2\.7:40000 not done within 30000 ms"):
+        service_board.run_ms(2)
+    assert stream.status == "closed"
+    assert (statistics.handshakes, statistics.failed) == (0, 1)
+
+
+def test_a_peer_that_speaks_no_tls_gets_an_alert_and_a_line_in_the_log(service_board, accepting):
+    _, stream, statistics = accepting()
+    stream.feed(b"OPTIONS sip:box SIP/2.0\r\n\r\n")
+    with pytest.raises(TlsError, match="failed"):
+        service_board.run_ms(5)
+    assert statistics.failed == 1
+    assert "tls handshake with 192.0.2.7:40000 failed" in service_board.lines[-1]
+
+
+def test_alerts_are_logged_with_name_number_and_direction(service_board, accepting, make_peer):
+    _, stream, _ = accepting()
+    stream.feed(make_peer("TLSv1_3").exchange())
+    with pytest.raises(TlsError):
+        service_board.run_ms(5)
+    assert service_board.lines[0] == "tls alert protocol_version (70) sent to 192.0.2.7:40000"
+
+
+def test_a_peer_that_leaves_in_the_middle_costs_no_handshake(service_board, accepting, make_peer):
+    _, stream, statistics = accepting()
+    stream.feed(make_peer().exchange())
+    service_board.run_ms(5)
+    stream.end()
+    with pytest.raises(TlsError, match="ended during the handshake"):
+        service_board.run_ms(5)
+    assert (statistics.handshakes, statistics.last_us) == (0, 0)
+
+
+def test_cancelling_the_task_closes_the_stream(service_board, accepting):
+    task, stream, _ = accepting()
+    task.cancel()
+    service_board.run_ms(1)
+    assert task.done
+    assert stream.status == "closed"
+
+
+def test_two_boards_ends_can_talk(service_board, accepting):
+    accepted, ours, _ = accepting(2048)
+    theirs = service_board.stream()
+    connected = service_board.spawn(
+        connect_tls(
+            service_board.kernel,
+            service_board.costs,
+            service_board.tcp(theirs),
+            ContextCache(),
+            server_name="box.example",
+        )
+    )
+    for _ in range(10):
+        for source, target in ((theirs, ours), (ours, theirs)):
+            if data := source.take():
+                target.feed(data)
+            service_board.run_ms(500)
+    assert service_board.result(accepted).version == service_board.result(connected).version == "TLSv1.2"
+    assert service_board.kernel.cycles["rsa-public"] == 1_700_000
