@@ -118,7 +118,6 @@ def test_a_commit_is_wholly_there_or_wholly_absent_after_any_cut(
     cut_mode: Any,
     cut_modes: list[Any],
     power_cut: type[BaseException],
-    record_property: Callable[[str, object], None],
 ) -> None:
     commits, judged = WORKLOADS[name], 0
     states = states_of(commits)
@@ -150,7 +149,6 @@ def test_a_commit_is_wholly_there_or_wholly_absent_after_any_cut(
                 assert again == found, f"state {judged}, cut again in the repair, {repair_mode.name}"
                 assert_no_secret_left(twice, found)
                 judged += 1
-    record_property("states", judged)
     assert judged >= 3 * len(commits), f"{judged} states judged"
 
 
@@ -190,7 +188,9 @@ def test_the_compaction_workload_really_compacts(base: Any) -> None:
 
 
 def test_a_cut_while_clearing_leaves_all_or_only_what_was_to_be_kept(
-    base: Any, cut_mode: Any, power_cut: type[BaseException], record_property: Callable[[str, object], None]
+    base: Any,
+    cut_mode: Any,
+    power_cut: type[BaseException],
 ) -> None:
     kept = {"bystander": BASE["bystander"]}
     judged = 0
@@ -200,7 +200,6 @@ def test_a_cut_while_clearing_leaves_all_or_only_what_was_to_be_kept(
         assert_no_secret_left(after_cut, found)
         assert_goes_on(after_cut, found)
         judged += 1
-    record_property("states", judged)
     assert judged >= 5, f"{judged} states judged"
 
 
@@ -216,7 +215,9 @@ def test_a_cut_in_the_very_first_mount_is_made_good_by_the_next(
 
 
 def test_a_cut_in_format_never_leaves_a_part_of_the_store(
-    base: Any, cut_mode: Any, power_cut: type[BaseException], record_property: Callable[[str, object], None]
+    base: Any,
+    cut_mode: Any,
+    power_cut: type[BaseException],
 ) -> None:
     outcomes: list[str] = []
     for after_cut in cuts(base, cut_mode, lambda flash: open_store(flash).format(), power_cut):
@@ -232,7 +233,6 @@ def test_a_cut_in_format_never_leaves_a_part_of_the_store(
             outcomes.append("as before" if found else "formatted")
             store.clear()
         assert_goes_on(after_cut, {})
-    record_property("states", len(outcomes))
     assert outcomes.count("damaged") <= 1, "only the step that voids the header of the bank that counts"
     assert "formatted" in outcomes
     assert len(outcomes) >= 5, f"{len(outcomes)} states judged"
