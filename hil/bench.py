@@ -1,0 +1,160 @@
+"""The bench: one virtual world with gateways in it, and the hands that work on them.
+
+::
+
+    Bench -- clock, trace, seed ---+--- Gateway IP800-06-11-ac: board + firmware + flash + card + console
+                                   +--- Gateway IP800-06-11-ad ...
+
+A bench of its own runs free: virtual time passes as fast as the host can, jumps over idle time, and stands still while
+nobody waits. With a paced clock handed in, the same bench serves people and other programs (``hil/run.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from board import Board, Model, ModelError, Program, Trace, VirtualClock, model_named
+from hil.errors import RackMisuse
+from hil.gateway import FIRST_MAC, Gateway, Power
+from hil.moment import DEFAULT_TIME, time_source_from
+from hil.streams import Streams
+
+TRACE_EVENTS = 100_000
+"""How many events a bench keeps to be looked at; its digest covers all."""
+
+TIMEOUT_MS = 60_000
+
+
+class Bench:
+    """One world. As a context manager it switches everything off at its end.
+
+    Args:
+        seed: the same seed makes the same run, to the last event; None takes the operating system's entropy.
+        clock: a clock of the caller's, for a world that is tied to the wall clock.
+        program: what the boards run instead of the firmware, on a blank flash: for tests of the bench itself.
+        wall_ns: wall time, for the console's records; None in free-running time.
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        clock: VirtualClock | None = None,
+        *,
+        program: Callable[[Board], Program] | None = None,
+        wall_ns: Callable[[], int] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.clock = clock if clock is not None else VirtualClock()
+        self.trace = Trace(TRACE_EVENTS)
+        self.gateways: list[Gateway] = []
+        self.repeat: str | None = None if seed is None else f"Bench(seed={seed})"
+        """The command that repeats this run, for the text of failures."""
+        self.streams = Streams(seed)
+        self._program = program
+        self._wall_ns = wall_ns
+
+    def gateway(
+        self,
+        model: str = "ip800",
+        *,
+        card: str | None = None,
+        card_size: str = "64M",
+        factory: str = "v7",
+        flash: str | None = None,
+        time: str | int | Callable[[], int] = DEFAULT_TIME,
+        name: str | None = None,
+    ) -> Gateway:
+        """A gateway, off to begin with.
+
+        Args:
+            model: a file's name in ``board/models``.
+            card: ``ram``, or the path of an image (made when it is not there); None for an empty slot.
+            card_size: of a card that is made.
+            factory: ``v7`` came with a built-in certificate; ``upgraded`` has none and makes its own.
+            flash: the file that holds the flash's content; without it a factory-fresh chip in memory.
+            time: what the real-time clock is set to at power-on: ISO 8601 or Unix seconds, at virtual time 0;
+                ``unset`` leaves it at 1970-01-01; or a function that gives Unix nanoseconds.
+            name: what it is called in traces and files; the netbios name unless told.
+
+        Raises:
+            RackMisuse: there is no such model, factory state, time; the name is taken; the model has no card slot.
+            EnvironmentRefused: the flash file or the card image cannot be used.
+        """
+        mac = (int.from_bytes(FIRST_MAC, "big") + len(self.gateways)).to_bytes(6, "big")
+        gateway = Gateway(
+            self,
+            self._model(model),
+            mac,
+            power=Power(time_source_from(time, self.clock)),
+            factory=factory,
+            flash=flash,
+            name=name,
+            program=self._program,
+            wall_ns=self._wall_ns,
+        )
+        try:
+            if card is not None:
+                gateway.insert_card(card, card_size)
+        except BaseException:
+            gateway.close()
+            raise
+        self.gateways.append(gateway)
+        return gateway
+
+    # -- time
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time."""
+        return self.clock.now_ns
+
+    def run_for(self, *, ms: float) -> None:
+        """Lets ``ms`` of virtual time pass. DeviceFailure when a console said something forbidden."""
+        __tracebackhide__ = True
+        self.clock.run_for(int(ms * 1_000_000))
+        self.check()
+
+    def run_until(self, predicate: Callable[[], bool], *, timeout_ms: float = TIMEOUT_MS) -> bool:
+        """Lets time pass until ``predicate()``, looked at after every event. False when that took too long."""
+        __tracebackhide__ = True
+        done = self.clock.run_while(lambda: not predicate(), int(timeout_ms * 1_000_000))
+        self.check()
+        return done
+
+    def check(self) -> None:
+        """Raises the DeviceFailure of a forbidden pattern that some console has said."""
+        __tracebackhide__ = True
+        for gateway in self.gateways:
+            gateway.console.check()
+
+    # -- what failures tell
+
+    def last_events(self, number_of_lines: int) -> Sequence[str]:
+        """The newest lines of the trace."""
+        return self.trace.tail(number_of_lines)
+
+    # -- its end
+
+    def close(self) -> None:
+        """Switches every gateway off and closes its files. A second call does nothing."""
+        for gateway in self.gateways:
+            gateway.close()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def name_is_free(self, name: str) -> bool:
+        """Whether no gateway of this bench is called so."""
+        return all(gateway.name != name for gateway in self.gateways)
+
+    def _model(self, name: str) -> Model:
+        try:
+            return model_named(name)
+        except ModelError as error:
+            raise RackMisuse(str(error)) from error
