@@ -1,0 +1,95 @@
+"""``help``: the registry, printed."""
+
+from __future__ import annotations
+
+from firmware.commands.kinds import Text
+from firmware.commands.language import resolve
+from firmware.commands.registry import TOP_LEVEL, Argument, Call, Operation, Option, Registry, Reply
+
+__all__ = ["register_help"]
+
+
+def register_help(registry: Registry) -> None:
+    """Registers ``help``, ``help MODULE`` and ``help COMMAND``."""
+
+    async def show(call: Call) -> Reply:
+        words = call.values("topic")
+        if not words:
+            return _overview(registry)
+        module = registry.module(words[0])
+        if len(words) == 1 and module and registry.find(TOP_LEVEL, words[0].lower()) is None:
+            return _module(registry, module)
+        return _operation(resolve(registry, " ".join(words)).operation)
+
+    def suggest(words: object) -> list[str]:
+        return [module.lower() for module in registry.modules] if not words else []
+
+    registry.register(
+        Operation(
+            TOP_LEVEL,
+            "help",
+            "lists commands; help MODULE, help COMMAND say more",
+            show,
+            arguments=(Argument("topic", Text(limit=64), rest=True),),
+            query=True,
+            suggest=suggest,
+        )
+    )
+
+
+def _overview(registry: Registry) -> Reply:
+    lines = _table([(operation.usage, operation.help) for operation in registry.operations(TOP_LEVEL)])
+    modules = [module for module in registry.modules if module != TOP_LEVEL]
+    if modules:
+        lines += ["", "modules (help MODULE lists their commands; x509 ... and mod cmd X509 ... are the same):"]
+        lines += [f"  {module}" for module in modules]
+    lines += ["", "a blank inside a value is written %20; /json prints an answer as one line of JSON"]
+    return Reply(
+        "\n".join(lines), {module: [each.name for each in registry.operations(module)] for module in registry.modules}
+    )
+
+
+def _module(registry: Registry, module: str) -> Reply:
+    operations = registry.operations(module)
+    lines = _table([(operation.command, operation.help) for operation in operations])
+    return Reply("\n".join(lines), {module: {operation.name: _data(operation) for operation in operations}})
+
+
+def _operation(operation: Operation) -> Reply:
+    lines = [operation.usage, f"  {operation.help}"]
+    parameters = [
+        (f"/{parameter.name}" if isinstance(parameter, Option) else parameter.name.upper(), parameter.help)
+        for parameter in operation.parameters
+        if parameter.help and not (isinstance(parameter, Option) and parameter.ignored)
+    ]
+    if operation.paste:
+        lines.append("  reads pasted text; a line that holds only a dot ends it")
+    return Reply("\n".join(lines + [f"  {line}" for line in _table(parameters)]), _data(operation))
+
+
+def _data(operation: Operation) -> dict[str, object]:
+    options = [
+        {
+            "name": option.name,
+            "type": option.kind.shape if option.kind else "flag",
+            "values": list(option.kind.values) if option.kind else [],
+            "required": option.required,
+            "repeat": option.repeat,
+            "help": option.help,
+        }
+        for option in operation.options
+        if not option.ignored
+    ]
+    return {"usage": operation.usage, "help": operation.help, "options": options, "paste": operation.paste}
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    """Two columns; a first column too long for the terminal gets a line of its own."""
+    width = min(28, max((len(left) for left, _ in rows), default=0))
+    lines: list[str] = []
+    for left, right in rows:
+        if len(left) <= width:
+            lines.append(f"{left:<{width}}  {right}".rstrip())
+        else:
+            lines += [left, f"{'':<{width}}  {right}".rstrip()]
+    return lines
