@@ -135,7 +135,7 @@ class Uart(Protocol):
     def txdone(self) -> bool: ...
 
     def irq(self, handler: Callable[[Any], None] | None, trigger: int = 0, hard: bool = False) -> Any:
-        """``handler(uart)`` is called when bytes arrive, on a break, on a line error, and when the transmit buffer empties."""
+        """``handler(uart)`` is called when bytes arrive, on break or line error, and when all was transmitted."""
         ...
 
     def take_flags(self) -> frozenset[str]:
@@ -158,12 +158,16 @@ class Led(Protocol):
         """``colour``: ``off``, ``green``, ``orange`` or ``red``; ``blink_ms``: half period, 0 = steady."""
         ...
 
+    def state(self) -> str:
+        """``off``, ``green``, ``orange blinking`` ..."""
+        ...
+
 
 class Rtc(Protocol):
     """Shape of MicroPython's ``machine.RTC``."""
 
     def datetime(self, datetimetuple: tuple[int, int, int, int, int, int, int, int] | None = None, /) -> Any:
-        """(year, month, day, weekday, hours, minutes, seconds, subseconds in us), UTC. Without a battery: 1970-01-01."""
+        """(year, month, day, weekday, hours, minutes, seconds, microseconds), UTC. Without a battery: 1970-01-01."""
         ...
 
 
@@ -197,12 +201,16 @@ class BlockDevice(Protocol):
 class CardSlot(Protocol):
     """The CompactFlash slot: card-detect pins and, while a card is in, a block device."""
 
-    detect: Pin
-    """-CD1 and -CD2 combined: 0 while a card is in (both tied to ground in the card). Bounces."""
+    @property
+    def detect(self) -> Pin:
+        """-CD1 and -CD2 combined: 0 while a card is in (both tied to ground in the card). Bounces."""
+        ...
 
-    device: BlockDevice
-    """Always the same object; every access fails with ENODEV while no card is in, or once the card was swapped until
-    ``ioctl(1, 0)`` (init) was called again."""
+    @property
+    def device(self) -> BlockDevice:
+        """Always the same object; every access fails with ENODEV while no card is in, or once the card was swapped
+        until ``ioctl(1, 0)`` (init) was called again."""
+        ...
 
     def identify(self) -> bytes:
         """The card's 512-byte IDENTIFY block (ATA command ECh; word 0 is 848Ah). OSError ENODEV without a card."""
@@ -226,7 +234,7 @@ class VolumeFile(Protocol):
 
 
 class Volume(Protocol):
-    """A mounted FAT volume: shape of MicroPython's ``vfs.VfsFat``, plus four calls. Errors are ``OSError`` with an errno."""
+    """A mounted FAT volume: shape of MicroPython's ``vfs.VfsFat`` plus four calls; errors are ``OSError``."""
 
     def open(self, path: str, mode: str = "rb", /) -> VolumeFile: ...
 
@@ -372,27 +380,55 @@ class Model(Protocol):
 class Hardware(Protocol):
     """One board, as handed to the firmware at power-on."""
 
-    model: Model
-    mac: bytes
-    """6 bytes, 00-90-33-xx-xx-xx."""
-    cpu: Cpu
-    costs: Costs
-    uart: Uart
-    rtc: Rtc
-    wdt: Wdt
-    flash: BlockDevice
-    """The whole NOR flash: blocks are erase blocks; programming only clears bits, erasing sets them."""
     noinit: bytearray
     """RAM that a reset leaves alone and that power-off zeroes."""
-    leds: Mapping[str, Led]
-    button: Pin
-    """0 while pressed."""
-    slot: CardSlot | None
-    network: Network
-    filesystem: FileSystem
-    trace: Trace | None
     reset_cause: str
     """``power-on``, ``button``, ``watchdog``, ``software`` or ``fault``."""
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def mac(self) -> bytes:
+        """6 bytes, 00-90-33-xx-xx-xx."""
+        ...
+
+    @property
+    def cpu(self) -> Cpu: ...
+
+    @property
+    def costs(self) -> Costs: ...
+
+    @property
+    def uart(self) -> Uart: ...
+
+    @property
+    def rtc(self) -> Rtc: ...
+
+    @property
+    def wdt(self) -> Wdt: ...
+
+    @property
+    def flash(self) -> BlockDevice:
+        """The whole NOR flash: blocks are erase blocks; programming only clears bits, erasing sets them."""
+        ...
+
+    @property
+    def leds(self) -> Mapping[str, Led]: ...
+
+    @property
+    def button(self) -> Pin:
+        """0 while pressed."""
+        ...
+
+    @property
+    def slot(self) -> CardSlot | None: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def trace(self) -> Trace | None: ...
 
     def temperature(self) -> float:
         """Degrees Celsius on the board."""
@@ -400,6 +436,6 @@ class Hardware(Protocol):
 
     def entropy(self, name: str) -> Entropy: ...
 
-    def reset(self) -> NoReturn:
+    def reset(self, cause: str = "software") -> NoReturn:
         """Resets the CPU at once: unwinds the firmware as a ``BaseException``."""
         ...

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from firmware.card.errors import CardFailure, failure_from_oserror
 from firmware.hal import CardSlot, CheckReport, FileSystem, Led, Volume
 from firmware.kernel import Event, Kernel
+from firmware.kernel.booking import booked
 
 DEBOUNCE_MS = 50
 """Mechanical contacts bounce for a few milliseconds; a card that is being pushed in, for longer."""
@@ -116,7 +117,7 @@ class CardTask:
 
     def _mount(self) -> None:
         try:
-            with self.kernel.booked("card"):
+            with booked(self.kernel, "card"):
                 self.slot.device.ioctl(INIT, 0)
                 self.volume = self._filesystem.mount(self.slot.device)
         except OSError as error:
@@ -196,7 +197,7 @@ class CardTask:
             raise CardFailure(f"the card is in use by {self._user}")
         self.volume = None
         try:
-            with self.kernel.booked("card"):
+            with booked(self.kernel, "card"):
                 self.slot.device.ioctl(INIT, 0)
                 self._filesystem.mkfs(self.slot.device, fat=fat, serial=serial)
         except ValueError as error:
@@ -213,7 +214,7 @@ class CardTask:
         if self.state == "absent":
             raise CardFailure("no card in the slot")
         try:
-            with self.kernel.booked("card"):
+            with booked(self.kernel, "card"):
                 return self._filesystem.check(self.slot.device)
         except OSError as error:
             raise failure_from_oserror(error) from None

@@ -21,6 +21,7 @@ from firmware.card.errors import CardFailure
 from firmware.errors import CertificateError
 from firmware.hal import Volume
 from firmware.kernel import Kernel
+from firmware.kernel.booking import booked
 from firmware.rootca.files import (
     BACKUP,
     CERTIFICATE,
@@ -98,7 +99,7 @@ class RootCa:
         """Keeps a device certificate with its key on the card. Gives its path."""
         self._directory(volume, BACKUP)
         path = f"{BACKUP}/{name}.pem"
-        with self._kernel.booked("card"):
+        with booked(self._kernel, "card"):
             volume.replace(path, pem.encode())
         await self._kernel.switch()
         return path
@@ -106,7 +107,7 @@ class RootCa:
     async def _read(self, volume: Volume) -> Files:
         files: dict[str, bytes | None] = {}
         for path in paths():
-            with self._kernel.booked("card"):
+            with booked(self._kernel, "card"):
                 files[path] = _content(volume, path)
             await self._kernel.switch()
         return files
@@ -124,14 +125,14 @@ class RootCa:
 
     def _put(self, volume: Volume, path: str, data: bytes) -> None:
         """In place where the size allows it: then neither directory nor FAT is touched. Else by a shadow copy."""
-        with self._kernel.booked("card"):
+        with booked(self._kernel, "card"):
             if _size(volume, path) == len(data):
                 volume.overwrite(path, data)
             else:
                 volume.replace(path, data)
 
     def _directory(self, volume: Volume, path: str) -> None:
-        with self._kernel.booked("card"):
+        with booked(self._kernel, "card"):
             try:
                 volume.mkdir(path)
             except OSError as error:

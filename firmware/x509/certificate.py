@@ -37,6 +37,7 @@ __all__ = [
     "certificates_from_file",
     "certificates_from_pem",
     "fingerprint",
+    "signature_from_reader",
 ]
 
 MAX_CERTIFICATE_BYTES = 16_384
@@ -72,6 +73,12 @@ def algorithm_from_reader(reader: Reader) -> AlgorithmIdentifier:
     inner = Reader(element.content, "algorithm identifier")
     dotted = der.oid_from_element(inner.take(der.OBJECT_IDENTIFIER))
     return AlgorithmIdentifier(dotted, element.raw, inner.rest)
+
+
+def signature_from_reader(reader: Reader) -> bytes:
+    """A signature value; empty where it is not made of whole octets, as RSA's are, so that it verifies for nobody."""
+    content = reader.take(der.BIT_STRING).content
+    return content[1:] if content[:1] == b"\x00" else b""
 
 
 def fingerprint(encoding: bytes, hash_name: str) -> str:
@@ -160,7 +167,7 @@ def certificate_from_der(data: bytes) -> Certificate:
     outer.finish()
     tbs = reader.take(der.SEQUENCE)
     algorithm = algorithm_from_reader(reader)
-    signature = der.bits_from_element(reader.take(der.BIT_STRING))
+    signature = signature_from_reader(reader)
     reader.finish()
     return _certificate_from_tbs(data, tbs, algorithm, signature)
 
@@ -224,7 +231,7 @@ def certificates_from_pem(text: str | bytes) -> list[Certificate]:
     Raises:
         CertificateError: None in it, too many, or one that is damaged (named by its number).
     """
-    found = [block for block in blocks_from_pem(text) if block.label in CERTIFICATE_LABELS]
+    found = blocks_from_pem(text, CERTIFICATE_LABELS)
     if not found:
         raise CertificateError(f"no certificate found in {len(text)} characters")
     if len(found) > MAX_CERTIFICATES:

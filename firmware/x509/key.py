@@ -172,7 +172,7 @@ def private_key_from_primes(prime1: int, prime2: int, public_exponent: int) -> P
     return PrivateKey(p * q, public_exponent, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
 
 
-def _rsa_bits_from_algorithm(reader: Reader) -> bool:
+def _is_rsa(reader: Reader) -> bool:
     """Reads an AlgorithmIdentifier; whether it is rsaEncryption."""
     algorithm = reader.inside()
     return der.oid_from_element(algorithm.take(der.OBJECT_IDENTIFIER)) == RSA_ENCRYPTION
@@ -183,7 +183,7 @@ def public_key_from_spki(spki: bytes) -> PublicKey | None:
     outer = Reader(spki, "public key")
     reader = outer.inside()
     outer.finish()
-    is_rsa = _rsa_bits_from_algorithm(reader)
+    is_rsa = _is_rsa(reader)
     bits = reader.take(der.BIT_STRING)
     reader.finish()
     if not is_rsa:
@@ -208,18 +208,22 @@ def private_key_from_der(data: bytes) -> PrivateKey:
     outer = Reader(data, "private key")
     reader = outer.inside()
     outer.finish()
-    if reader.next_is(der.SEQUENCE):
-        raise CertificateError("private key is encrypted: decrypt it first, for example with openssl pkey")
+    if reader.take_if(der.SEQUENCE):
+        if reader.next_is(der.OCTET_STRING):
+            raise CertificateError("private key is encrypted: decrypt it first, for example with openssl pkey")
+        raise CertificateError("this is no private key")
     version = der.integer_from_element(reader.take(der.INTEGER))
     if reader.next_is(der.SEQUENCE):
-        if not _rsa_bits_from_algorithm(reader):
+        if not _is_rsa(reader):
             raise CertificateError("private key is not an RSA key")
         # What follows the key are attributes, which nobody needs.
         return _key_from_pkcs1(reader.take(der.OCTET_STRING).content)
+    if reader.next_is(der.OCTET_STRING):  # RFC 5915
+        raise CertificateError("private key is not an RSA key")
+    if version == 1:
+        raise CertificateError("private key of more than two primes is not supported")
     if version != 0:
-        raise CertificateError(
-            f"private key of version {version & 0xFFFF} instead of 0: only keys of two primes are usable"
-        )
+        raise CertificateError("this is no private key")
     return _key_from_pkcs1(data)
 
 

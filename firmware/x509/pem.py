@@ -38,7 +38,8 @@ MAX_PEM_BYTES = 1 << 18
 
 CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
-KEY_LABELS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY"})
+KEY_LABELS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY"})
+"""The last two so that the user hears what is wrong with the key."""
 
 _BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _END = re.compile(r"-----END ([A-Z0-9 ]{1,40})-----")
@@ -70,8 +71,12 @@ def pem_from_der(der: bytes, label: str = "CERTIFICATE") -> str:
     return f"-----BEGIN {label}-----\n{lines}-----END {label}-----\n"
 
 
-def blocks_from_pem(text: str | bytes) -> list[PemBlock]:
+def blocks_from_pem(text: str | bytes, labels: frozenset[str] | None = None) -> list[PemBlock]:
     """All blocks in order; an empty list where there is none.
+
+    Args:
+        text: What was uploaded or pasted.
+        labels: Only blocks with these labels; what is inside the others does not matter. None for all.
 
     Raises:
         CertificateError: A block is cut off, nested, encrypted or no base64; the text names it by number and label.
@@ -81,23 +86,24 @@ def blocks_from_pem(text: str | bytes) -> list[PemBlock]:
     if len(text) > MAX_PEM_BYTES:
         raise CertificateError(f"PEM text of {len(text)} characters, limit {MAX_PEM_BYTES}")
     blocks: list[PemBlock] = []
-    position = 0
+    count = position = 0
     while begin := _BEGIN.search(text, position):
-        label = begin[1]
-        where = f"PEM block {len(blocks) + 1} ({label})"
+        count, label = count + 1, begin[1]
+        where = f"PEM block {count} ({label})"
         end = _END.search(text, begin.end())
         if end is None:
             raise CertificateError(f"{where} has no end line")
         if end[1] != label:
             raise CertificateError(f"{where} ends as {end[1]}")
-        blocks.append(PemBlock(label, _der_from_body(text[begin.end() : end.start()], where)))
+        if labels is None or label in labels:
+            blocks.append(PemBlock(label, _der_from_body(text[begin.end() : end.start()], where)))
         position = end.end()
     return blocks
 
 
 def _der_from_body(body: str, where: str) -> bytes:
     if "Proc-Type:" in body:
-        raise CertificateError(f"{where} is encrypted: decrypt it first, for example with openssl rsa")
+        raise CertificateError(f"{where} is encrypted: decrypt it first, for example with openssl pkey")
     compact = "".join(body.split())
     try:
         der = base64.b64decode(compact, validate=True)
@@ -118,7 +124,7 @@ def der_from_file(data: bytes, labels: frozenset[str], what: str) -> list[bytes]
     """
     if data.startswith(b"\x30") and not is_pem(data):
         return [data]
-    found = [block.der for block in blocks_from_pem(data) if block.label in labels]
+    found = [block.der for block in blocks_from_pem(data, labels)]
     if not found:
         raise CertificateError(f"no {what} found in {len(data)} bytes")
     return found

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from firmware.errors import CertificateError
 from firmware.x509 import der, oid
 from firmware.x509.builder import requested_extensions, signature_algorithm
-from firmware.x509.certificate import MAX_CERTIFICATE_BYTES, AlgorithmIdentifier, algorithm_from_reader
+from firmware.x509.certificate import (
+    MAX_CERTIFICATE_BYTES,
+    AlgorithmIdentifier,
+    algorithm_from_reader,
+    signature_from_reader,
+)
 from firmware.x509.der import Element, Reader
 from firmware.x509.extension import ExtensionSet, extension_set_from_elements
 from firmware.x509.key import PrivateKey, PublicKey, public_key_from_spki
@@ -78,7 +83,7 @@ def request_from_der(data: bytes) -> Request:
     outer.finish()
     info = reader.take(der.SEQUENCE)
     algorithm = algorithm_from_reader(reader)
-    signature = der.bits_from_element(reader.take(der.BIT_STRING))
+    signature = signature_from_reader(reader)
     reader.finish()
     subject, spki, values = _parts_from_info(info)
     key = public_key_from_spki(spki)

@@ -24,6 +24,7 @@ from firmware.card.task import CardTask
 from firmware.errors import CommandError, FirmwareError
 from firmware.hal import Costs, Entropy, Volume
 from firmware.kernel import Cancelled, Event, Kernel, Priority, Share
+from firmware.kernel.booking import booked
 from firmware.rootca.task import RootCa
 from firmware.x509.builder import issued_certificate, root_certificate, self_signed_certificate
 from firmware.x509.cabinet import BUILTIN, DEFAULT, DEVICE, Cabinet, shown_target
@@ -161,7 +162,7 @@ class X509Task:
 
     def install(self, target: str, identity: Identity, *, undated: bool = False, answers_request: bool = False) -> None:
         """Keeps a certificate with its key; new connections use it at once."""
-        with self._kernel.booked("flash"):
+        with booked(self._kernel, "flash"):
             self.cabinet.install(target, identity, undated=undated, answers_request=answers_request)
         self._changed()
 
@@ -177,7 +178,7 @@ class X509Task:
             raise CommandError("the built-in certificate is in use: it cannot be discarded")
         if self.job is not None and self.job.running and target == DEVICE:
             raise CommandError(f"busy: {self.job.line()}")
-        with self._kernel.booked("flash"):
+        with booked(self._kernel, "flash"):
             self.cabinet.clear(cleared)
         self._changed()
         if target != DEVICE:
@@ -277,7 +278,7 @@ class X509Task:
         key = await self._key(job, order, target)
         await self._sign(key.bits, order.hash_name)
         request = signing_request(order, key)
-        with self._kernel.booked("flash"):
+        with booked(self._kernel, "flash"):
             self.cabinet.keep_request(target, request, key)
         return f"{request.subject.text}: request-get shows it"
 

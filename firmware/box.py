@@ -1,0 +1,257 @@
+"""The running gateway: every part of the firmware, put together once, after the boot code has let it start."""
+
+from __future__ import annotations
+
+from firmware import VERSION
+from firmware.admin import BoxView, CardView, CertificateState, LoadView, ServiceView, admin_router, entry_from_view
+from firmware.card.commands import register_card, volume_view
+from firmware.card.errors import CardFailure
+from firmware.card.task import CardTask
+from firmware.commands import (
+    EventLog,
+    Interpreter,
+    Registry,
+    Restart,
+    Settings,
+    Variables,
+    is_time_set,
+    register_config,
+    register_cpu,
+    register_ctime,
+    register_help,
+    register_info,
+    register_leds,
+    register_log,
+    register_logout,
+    register_restart,
+    register_tasks,
+    register_vars,
+)
+from firmware.hal import FileSystem, Hardware, Led
+from firmware.kernel import Kernel
+from firmware.leds import StatusLeds
+from firmware.services.task import Services
+from firmware.storage import Store
+from firmware.tls import Credentials
+from firmware.tls.commands import register_tls
+from firmware.x509.cabinet import BUILTIN, DEVICE, Cabinet
+from firmware.x509.commands import register_x509
+from firmware.x509.task import X509Task
+from firmware.x509.trust import TrustList
+from firmware.x509.trustcommands import register_trust
+from firmware.x509.view import certificate_view
+
+SEEDED_NOTICE = "this run is seeded: its keys are not secret"
+
+ORIGINS = {"builtin": "built-in, signed by the manufacturer", "default": "default, self-signed by this device"}
+
+
+class Box:
+    """One gateway's firmware at work."""
+
+    def __init__(self, kernel: Kernel, hardware: Hardware, filesystem: FileSystem, store: Store) -> None:
+        self.kernel = kernel
+        self.hardware = hardware
+        self.store = store
+        self.log = EventLog(hardware.rtc)
+        self.leds = StatusLeds(hardware.leds)
+        self.cabinet = Cabinet(store)
+        self.trust = TrustList(store)
+        self.settings = Settings(store)
+        self.variables = Variables(store)
+        self.netbios = netbios_name(hardware)
+        entropy = hardware.entropy("x509")
+        self.notice = "" if entropy.secret else SEEDED_NOTICE
+        self.card = self._card_task(filesystem)
+        self.x509 = X509Task(
+            kernel,
+            hardware.costs,
+            self.cabinet,
+            self.card,
+            entropy,
+            netbios=self.netbios,
+            now_s=self.now_s,
+            time_known=self.time_known,
+            say=lambda line: self.log.write("X509", line),
+            changed=self._certificate_changed,
+        )
+        self.services = Services(
+            kernel,
+            hardware.costs,
+            hardware.network,
+            admin_router(self.view),
+            hardware.entropy("sip"),
+            server=f"{hardware.model.product} {VERSION}",
+            credentials=self.credentials,
+            why_not=lambda: "there is no certificate yet",
+            now_s=lambda: self.now_s() if self.time_known() else None,
+            say=lambda line: self.log.write("SERVICES", line),
+            log=lambda line: self.log.write("TLS", line),
+        )
+        self.restart = Restart(kernel, hardware.reset, self._busy_with)
+        self.registry = self._registry()
+        self.interpreter = Interpreter(self.registry, kernel, hardware.costs, self.log.write)
+
+    # -- what the parts ask of one another
+
+    def now_s(self) -> int:
+        """Unix seconds by the board's clock."""
+        return unix_seconds(self.hardware)
+
+    def time_known(self) -> bool:
+        """Whether the clock was set."""
+        return is_time_set(self.hardware.rtc)
+
+    def credentials(self) -> Credentials | None:
+        """What HTTPS and SIPS present now; None while the box has no certificate, or is making its default one."""
+        in_use = self.cabinet.in_use()
+        if in_use is None or self.x509.without_certificate:
+            return None
+        return self.cabinet.credentials(in_use)
+
+    def _certificate_changed(self) -> None:
+        self.services.update()
+
+    def _busy_with(self) -> list[str]:
+        job = self.x509.job
+        return [job.line()] if job is not None and job.running else []
+
+    def _card_task(self, filesystem: FileSystem) -> CardTask | None:
+        slot = self.hardware.slot
+        if slot is None:
+            return None
+        led: Led | None = self.hardware.leds.get("cf")
+        return CardTask(self.kernel, slot, filesystem, lambda line: self.log.write("CARD", line), led)
+
+    def _registry(self) -> Registry:
+        """Every operation there is: console, pages and machine interface are faces of it."""
+        registry = Registry()
+        register_help(registry)
+        register_info(registry, self.facts)
+        register_log(registry, self.log)
+        register_tasks(registry, self.kernel)
+        register_leds(registry, self.leds.states)
+        register_ctime(registry, self.hardware.rtc)
+        register_restart(registry, self.restart)
+        register_logout(registry)
+        register_cpu(registry, self.kernel, self.services.statistics)
+        register_config(registry, self.settings)
+        register_vars(registry, self.variables)
+        register_card(registry, self.card, lambda: int.from_bytes(self.hardware.entropy("fat").randbytes(4), "little"))
+        register_x509(registry, self.x509, self.trust, self.netbios, self.now_s)
+        register_trust(registry, self.trust, self.now_s)
+        register_tls(registry, self.services)
+        return registry
+
+    # -- how it looks from outside
+
+    def facts(self) -> dict[str, object]:
+        """What ``info`` says."""
+        job = self.x509.job
+        return {
+            "model": self.hardware.model.product,
+            "name": self.netbios,
+            "mac": mac_text(self.hardware.mac),
+            "firmware": VERSION,
+            "uptime_s": self.kernel.now_ns // 1_000_000_000,
+            "reset_cause": self.hardware.reset_cause,
+            "time_set": self.time_known(),
+            "temperature_c": self.hardware.temperature(),
+            "services": [f"{service.name} {service.port}" for service in self.services.all if service.running],
+            "certificate": self.cabinet.in_use(),
+            "busy": job.line() if job is not None and job.running else None,
+            "card": "no slot" if self.card is None else self.card.state,
+            "flash_free_bytes": self.store.free_bytes,
+            "notice": self.notice or None,
+        }
+
+    def view(self) -> BoxView:
+        """What the administration's pages show."""
+        return BoxView(
+            product=self.hardware.model.product,
+            netbios_name=self.netbios,
+            mac=mac_text(self.hardware.mac),
+            firmware_version=VERSION,
+            uptime_s=self.kernel.now_ns // 1_000_000_000,
+            time_s=self.now_s() if self.time_known() else None,
+            temperature_c=self.hardware.temperature(),
+            reset_cause=self.hardware.reset_cause,
+            certificate=self._certificate_state(),
+            load=self._load_view(),
+            card=self._card_view(),
+            services=tuple(
+                ServiceView(service.name, service.port, service.running, "" if service.running else "no certificate")
+                for service in self.services.all
+            ),
+            notice=self.notice,
+        )
+
+    def _certificate_state(self) -> CertificateState:
+        in_use = self.cabinet.in_use()
+        job = self.x509.job
+        now_s = self.now_s()
+        chain = self.cabinet.chain(in_use) if in_use else ()
+        origin = ORIGINS.get(in_use or "", "")
+        if in_use == DEVICE:
+            origin = (
+                "self-signed" if len(chain) == 1 and chain[0].is_self_signed else f"issued by {chain[0].issuer.text}"
+            )
+        return CertificateState(
+            tuple(entry_from_view(certificate_view(certificate, now_s), certificate.der) for certificate in chain),
+            origin,
+            job.line() if job is not None and job.running else "",
+        )
+
+    def _load_view(self) -> LoadView:
+        kernel = self.kernel
+        return LoadView(
+            kernel.cpu.hz,
+            kernel.load(1_000),
+            kernel.load(10_000),
+            kernel.load(60_000),
+            tuple(sorted(kernel.cycles.items())),
+            self.services.statistics.handshakes,
+            self.services.statistics.last_us,
+        )
+
+    def _card_view(self) -> CardView:
+        card = self.card
+        if card is None:
+            return CardView("no slot")
+        if card.volume is None:
+            return CardView({"absent": "empty"}.get(card.state, card.state), card.state != "unusable", card.reason)
+        try:
+            numbers = volume_view(card.volume)
+        except CardFailure as failure:
+            return CardView("damaged", False, str(failure))
+        return CardView(
+            "mounted", size_bytes=_number(numbers, "volume_bytes"), free_bytes=_number(numbers, "free_bytes")
+        )
+
+    @property
+    def has_builtin_certificate(self) -> bool:
+        """Whether the manufacturer gave it one."""
+        return bool(self.cabinet.chain(BUILTIN))
+
+
+def _number(numbers: dict[str, object], name: str) -> int:
+    value = numbers.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def netbios_name(hardware: Hardware) -> str:
+    """The name of the box in the local network: product and the last three bytes of the MAC address."""
+    return "-".join([hardware.model.product, *(f"{byte:02x}" for byte in hardware.mac[3:])])
+
+
+def mac_text(mac: bytes) -> str:
+    """As on the label: 00-90-33-06-11-ac."""
+    return "-".join(f"{byte:02x}" for byte in mac)
+
+
+def unix_seconds(hardware: Hardware) -> int:
+    """The board's time."""
+    from datetime import UTC, datetime
+
+    year, month, day, _, hour, minute, second, _ = hardware.rtc.datetime()
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())

@@ -1,0 +1,1 @@
+"""The reset button: what a short and a long press mean."""

@@ -1,0 +1,111 @@
+"""The commands of module CARD."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from firmware.card.errors import failure_from_oserror
+from firmware.card.identity import card_identity
+from firmware.card.task import CardTask
+from firmware.commands.kinds import Choice, Text
+from firmware.commands.registry import Argument, Call, Operation, Option, Registry, Reply
+from firmware.errors import CommandError
+from firmware.hal import Volume
+
+MODULE = "CARD"
+
+DIRECTORY = 0x4000
+"""Type of a directory entry in MicroPython's ``ilistdir``."""
+
+LISTED = 1_000
+"""Entries that a listing shows at most: more would fill a terminal for minutes."""
+
+
+def register_card(registry: Registry, card: CardTask | None, draw_serial: Callable[[], int]) -> None:
+    """Adds the module's operations. ``draw_serial`` gives the serial number of a new volume."""
+    commands = CardCommands(card, draw_serial)
+    fat = Option("fat", Choice("12", "16", "32"), "kind of FAT; without it, the size's own")
+    path = Argument("path", Text(), "directory", default="/", path=True)
+    for operation in (
+        Operation(MODULE, "info", "card, file system and free space", commands.info, query=True),
+        Operation(MODULE, "ls", "files in a directory of the card", commands.ls, arguments=(path,), query=True),
+        Operation(MODULE, "mount", "mounts the card that is in", commands.mount),
+        Operation(MODULE, "unmount", "lets go of the card, so that it can be taken out", commands.unmount),
+        Operation(MODULE, "format", "makes a new file system: everything on the card is lost", commands.format, (fat,)),
+        Operation(MODULE, "check", "looks the whole file system over", commands.check, query=True),
+    ):
+        registry.register(operation)
+
+
+class CardCommands:
+    """Handlers, one per command."""
+
+    def __init__(self, card: CardTask | None, draw_serial: Callable[[], int]) -> None:
+        self._task = card
+        self._draw_serial = draw_serial
+
+    @property
+    def _card(self) -> CardTask:
+        if self._task is None:
+            raise CommandError("this model has no card slot")
+        return self._task
+
+    async def info(self, call: Call) -> Reply:
+        card = self._card
+        data: dict[str, object] = {"state": card.state}
+        if card.reason:
+            data["reason"] = card.reason
+        if card.state != "absent":
+            try:
+                data |= card_identity(card.slot.identify())
+            except OSError as error:
+                raise failure_from_oserror(error) from None
+        if card.volume is not None:
+            data |= volume_view(card.volume)
+        return Reply("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in data.items()), data)
+
+    async def ls(self, call: Call) -> Reply:
+        path = call.text("path")
+        with self._card.use("ls") as volume:
+            entries = []
+            for name, kind, _, size_bytes in volume.ilistdir(path):
+                entries.append({"name": name, "directory": kind == DIRECTORY, "size_bytes": size_bytes})
+                if len(entries) == LISTED:
+                    break
+        lines = [f"{'<DIR>' if entry['directory'] else entry['size_bytes']:>10}  {entry['name']}" for entry in entries]
+        return Reply("\n".join(lines) or "empty", entries)
+
+    async def mount(self, call: Call) -> Reply:
+        self._card.mount()
+        return Reply("mounted")
+
+    async def unmount(self, call: Call) -> Reply:
+        self._card.unmount()
+        return Reply("unmounted: the card can be taken out")
+
+    async def format(self, call: Call) -> Reply:
+        fat = call.get("fat")
+        self._card.format(int(fat) if fat else None, self._draw_serial())
+        return Reply("formatted and mounted")
+
+    async def check(self, call: Call) -> Reply:
+        report = self._card.check()
+        data = {"clean": report.clean, "problems": list(report.problems)}
+        return Reply("\n".join(report.problems) or "clean", data)
+
+
+def volume_view(volume: Volume) -> dict[str, object]:
+    """Numbers of a mounted volume."""
+    try:
+        block_bytes, _, blocks, free, *_ = volume.statvfs("/")
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return {}
+        raise failure_from_oserror(error) from None
+    return {
+        "volume_serial": f"{volume.serial:08X}",
+        "cluster_bytes": block_bytes,
+        "volume_bytes": block_bytes * blocks,
+        "free_bytes": block_bytes * free,
+    }

@@ -1,0 +1,1 @@
+"""The network services: which ports are open, and who answers behind them."""
