@@ -70,6 +70,14 @@ def test_a_changed_byte_of_the_signed_part_breaks_the_signature(root: Certificat
     assert not changed.is_self_signed
 
 
+def test_a_signature_of_odd_bits_is_read_and_verifies_for_nobody(root: Certificate) -> None:
+    position = root.der.rindex(root.signature) - 1
+    assert root.der[position] == 0
+    odd = certificate_from_der(root.der[:position] + b"\x04" + root.der[position + 1 :])
+    assert odd.signature == b""
+    assert not odd.is_self_signed
+
+
 @pytest.mark.parametrize("serial", [b"\x00", b"\xff", b"\x80\x00", b"\x00\x01", b"\x7f" * 40])
 def test_serial_numbers_of_all_sorts_are_read(template: CertificateTemplate, keys: Keys, serial: bytes) -> None:
     content = der.Reader(template.tbs(), "tbs").take().content

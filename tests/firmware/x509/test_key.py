@@ -131,6 +131,20 @@ def test_encrypted_and_foreign_keys_are_refused_with_the_reason(keys: Keys) -> N
         private_key_from_der(elliptic)
 
 
+def test_what_is_wrong_with_a_key_file_is_said_whatever_its_label(keys: Keys) -> None:
+    files = {
+        "is encrypted": ("ENCRYPTED PRIVATE KEY", der.sequence(der.sequence(), der.octet_string(b""))),
+        "not an RSA key": ("EC PRIVATE KEY", der.sequence(der.integer(1), der.octet_string(b""))),
+        "more than two primes": ("RSA PRIVATE KEY", der.sequence(der.integer(1), der.integer(5))),
+        "this is no private key": ("PRIVATE KEY", keys[1024].spki()),
+    }
+    for reason, (label, encoded) in files.items():
+        with pytest.raises(CertificateError, match=reason):
+            private_key_from_file(pem_from_der(encoded, label).encode())
+    with pytest.raises(CertificateError, match="this is no private key"):
+        private_key_from_der(der.sequence(der.integer(keys[1024].modulus), der.integer(3)))
+
+
 def test_a_public_key_reads_back_and_a_foreign_one_is_none(keys: Keys) -> None:
     assert public_key_from_spki(keys[1024].spki()) == keys[1024].public_key
     elliptic = ec.generate_private_key(ec.SECP256R1()).public_key()

@@ -52,6 +52,13 @@ def test_several_blocks_come_in_their_order_with_their_labels() -> None:
     assert [block.label for block in blocks_from_pem(text)] == labels
 
 
+def test_a_damaged_block_of_a_kind_that_is_not_wanted_does_not_matter() -> None:
+    encrypted = pem_from_der(BODY, "RSA PRIVATE KEY").replace("-----\nAA", "-----\nProc-Type: 4,ENCRYPTED\n\nAA")
+    assert blocks_from_pem(encrypted + PEM, frozenset({"CERTIFICATE"})) == [PemBlock("CERTIFICATE", BODY)]
+    with pytest.raises(CertificateError, match=r"PEM block 2 \(RSA PRIVATE KEY\) is encrypted"):
+        blocks_from_pem(PEM + encrypted, frozenset({"RSA PRIVATE KEY"}))
+
+
 def test_text_without_a_block_gives_none() -> None:
     assert blocks_from_pem("nothing here") == []
     assert blocks_from_pem(b"\x00\xff\xfe") == []
