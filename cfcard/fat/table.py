@@ -100,9 +100,10 @@ class Table:
                     page[i + k] = page[i + k] & ~self.mask | value
             else:
                 page[i : i + len(piece)] = piece
+            # At once: a page that is not known to be changed may have to give way to the next one.
+            first, last = cluster + done, cluster + done + len(piece) - 1
+            self._dirty.update(range(first * self._width // SECTOR_BYTES, last * self._width // SECTOR_BYTES + 1))
             done += len(piece)
-        first, last = cluster * self._width // SECTOR_BYTES, (cluster + len(values) - 1) * self._width // SECTOR_BYTES
-        self._dirty.update(range(first, last + 1))
 
     # Chains
 

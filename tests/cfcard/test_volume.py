@@ -281,3 +281,16 @@ def test_size_decides_the_fat(mib: int, kind: int, cluster: int) -> None:
     volume.mkdir("/CA")
     assert Fat().check(card).problems == ()
     assert card.used_bytes < 2 << 20, "a card of 32 GiB takes what was written to it"
+
+
+def test_chain_longer_than_the_fat_kept_in_memory(make_ram: Callable[[int], RamDevice]) -> None:
+    card = make_ram(32)
+    volume = Fat(pages=1, directories=1).mount(card)
+    content = bytes(range(256)) * 40_000
+    volume.replace("/BIG", content)
+    volume.replace("/BIG", content[::-1])
+    volume.remove("/BIG")
+    with volume.open("/AGAIN", "wb") as file:
+        file.write(content)
+    assert Fat().mount(card).read_file("/AGAIN") == content
+    assert Fat().check(card).problems == ()
