@@ -16,23 +16,21 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
-from heapq import heappop, heappush
+from contextlib import contextmanager, suppress
+from heapq import heappush, heapreplace
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from firmware.hal import Cpu, Trace
 from firmware.kernel.budget import LoadMeter, Share
-from firmware.kernel.task import NO_TIMER, QUEUED, WAIT, Cancelled, Priority, Task, Timed
+from firmware.kernel.task import WAIT, Cancelled, Priority, Task
+from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
 
 SLICE_US = 2_000
 """Longest piece of ``work`` between two awaits: a person at the console does not notice it."""
 
 SWITCH_CYCLES = 200
 """A dispatch, where no cost table says otherwise."""
-
-NEVER_NS = 1 << 62
-"""Later than anything that happens."""
 
 
 class Pause(tuple[int]):
@@ -51,6 +49,14 @@ class Pause(tuple[int]):
 SWITCH = Pause((0,))
 
 
+class Expired(BaseException):
+    """Thrown by a deadline, and turned into TimeoutError where the deadline was set: nobody in between may catch it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 class Kernel:
     """Tasks, timers and the accounting of one CPU."""
 
@@ -62,7 +68,7 @@ class Kernel:
         self.tasks: dict[Task, None] = {}
         """The tasks that are not done, in the order in which they were spawned."""
         self.current: Task | None = None
-        """The task that has the CPU; None in interrupt context."""
+        """The task that has the CPU; None in interrupt context, unless the world catches up while a task works."""
         self.last_charge = ""
         """Kind of the last charge: what a task was doing when the watchdog bit."""
         self.throttled_until_ns = 0
@@ -73,14 +79,25 @@ class Kernel:
         self._switch_ns = switch_cycles * 1_000_000_000 // cpu.hz
         self._slice_cycles = max(1, cpu.hz * SLICE_US // 1_000_000)
         self._ready: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
-        self._timers: list[tuple[int, int, Timed]] = [(NEVER_NS, 0, Timed(_never))]  # the last one never comes
-        self._sequence = 0
+        self._timers = Timers()
+        self._deadlines = 0
+        self._idle_ns = 0  # since the load meter was told last
         self._load = LoadMeter(cpu.now_ns)
 
     @property
     def now_ns(self) -> int:
-        """Local time of this CPU."""
+        """Local time of this CPU. While the CPU rests, this is when it last worked: an interrupt does not move it."""
         return self.cpu.now_ns
+
+    @property
+    def busy_ns(self) -> int:
+        """CPU time used so far by all tasks together, up to the last return from ``run``."""
+        return self._load.busy_ns
+
+    @property
+    def ready(self) -> bool:
+        """Whether some task could run now."""
+        return any(self._ready)
 
     def spawn(
         self,
@@ -91,13 +108,32 @@ class Kernel:
     ) -> Task:
         """Starts a task; it runs when the CPU comes to it."""
         task = Task(self, coro, name, priority, share, self._ready[priority].append)
+        if share is not None:
+            task._resume = task._send = self._metered(task, share)
         self.tasks[task] = None
         self._make_ready(task)
         return task
 
     def load(self, span_ms: int) -> float:
         """Busy fraction 0..1 of the CPU over the last 1000, 10000 or 60000 ms (whole tenths of a second)."""
+        if self.current is None:
+            self._load.rest(self.cpu.now_ns)
+        else:
+            self._book(self.cpu.now_ns)
         return self._load.over(span_ms)
+
+    def close(self) -> None:
+        """Drops every task, in the order in which they were spawned: the CPU was reset, or power is gone.
+
+        Their ``finally`` blocks run here and now, not whenever the garbage collector comes. What these raise, for
+        example because they touch parts that have no power any more, is dropped with them.
+        """
+        tasks = list(self.tasks)
+        self.tasks.clear()
+        for task in tasks:
+            task.done = True
+            with suppress(BaseException):
+                task.coroutine.close()
 
     # -- what tasks call
 
@@ -112,25 +148,12 @@ class Kernel:
             self.trace(began_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
 
     async def work(self, cycles: int, kind: str) -> None:
-        """Uses up ``cycles`` in slices of 2 ms, and lets others run between them."""
-        while cycles > self._slice_cycles:
-            self.charge(self._slice_cycles, kind)
-            cycles -= self._slice_cycles
+        """Uses up ``cycles`` in slices of 2 ms, and lets others run after each."""
+        while cycles > 0:
+            piece = min(cycles, self._slice_cycles)
+            self.charge(piece, kind)
+            cycles -= piece
             await SWITCH
-        if cycles > 0:
-            self.charge(cycles, kind)
-            await SWITCH
-
-    @contextmanager
-    def booked(self, kind: str) -> Iterator[None]:
-        """Books as ``kind`` the time that devices take inside the block: they hold the CPU, and charge nothing."""
-        cpu = self.cpu
-        began_ns = cpu.now_ns
-        self.last_charge = kind
-        try:
-            yield
-        finally:
-            self.cycles[kind] += (cpu.now_ns - began_ns) * cpu.hz // 1_000_000_000
 
     @staticmethod
     @coroutine
@@ -154,56 +177,69 @@ class Kernel:
         """Raises TimeoutError in this task, at whatever it awaits inside the block when ``timeout_ms`` are over."""
         task = self.current
         assert task is not None, "a deadline belongs to a task"
-        deadline = Deadline(lambda expired: self.interrupt(task, Expired(expired)))
-        self._arm(self.cpu.now_ns + timeout_ms * 1_000_000, deadline)
+        self._deadlines = number = self._deadlines + 1
+        # Timers fire between two turns, so the task is at an await when this one does.
+        deadline = Timed(lambda _: self._throw_in(task, Expired(number)))
+        self._timers.arm(self.cpu.now_ns + timeout_ms * 1_000_000, deadline)
         try:
             yield
         except Expired as expired:
-            if expired.deadline is not deadline:
+            if expired.number != number:
                 raise
             raise TimeoutError(f"not done within {timeout_ms} ms") from None
         finally:
-            deadline._timer = NO_TIMER
+            self._timers.disarm(deadline)
 
     # -- waking
 
     def wake(self, task: Task) -> None:
         """Makes a waiting or sleeping task ready; also from an interrupt handler."""
         if task._timer != QUEUED and not task.done:
+            self._timers.disarm(task)
             self._make_ready(task)
 
     def wake_after(self, task: Task, delay_ns: int) -> None:
         """Makes a waiting task ready when ``delay_ns`` are over, unless something else wakes it first."""
-        self._arm(self.cpu.now_ns + delay_ns, task)
+        if task._timer != QUEUED and not task.done:
+            self._timers.disarm(task)
+            self._timers.arm(self.cpu.now_ns + delay_ns, task)
 
     def interrupt(self, task: Task, error: BaseException) -> None:
-        """Throws ``error`` into a task at its current await. A cancellation outweighs a deadline."""
-        if task.done or isinstance(task._pending, Cancelled):
-            return
+        """Throws ``error`` into a task at its current await; at its next one, while it has the CPU.
+
+        Of several, one gets through: a cancellation before all others, a deadline after all others.
+        """
         if task is self.current:
-            # It is not at an await now; it will be when this comes back.
-            self._arm(self.cpu.now_ns, Timed(lambda _: self.interrupt(task, error)))
-            return
-        task._pending = error
-        task._send = self._throwing(task)
-        self.wake(task)
+            self._timers.arm(self.cpu.now_ns, Timed(lambda _: self._throw_in(task, error)))
+        else:
+            self._throw_in(task, error)
 
-    def _arm(self, when_ns: int, target: Timed) -> None:
-        self._sequence = target._timer = sequence = self._sequence + 1
-        heappush(self._timers, (when_ns, sequence, target))
-
-    def _throwing(self, task: Task) -> Callable[[None], int]:
-        def throw(_: None) -> int:
-            error, task._pending = task._pending, None
-            task._send = task.coroutine.send
-            assert error is not None
-            return int(task._throw(error))
-
-        return throw
+    def _throw_in(self, task: Task, error: BaseException) -> None:
+        if not task.done and (task._pending is None or _outweighs(error, task._pending)):
+            task._pending = error
+            task._send = task._throw_pending
+            self.wake(task)
 
     def _make_ready(self, task: Task) -> None:
         task._timer = QUEUED
         task._enqueue(task)
+
+    def _metered(self, task: Task, share: Share) -> Callable[[None], int]:
+        """A turn of a task that lives on a share: put off while nothing is left of it, accounted for afterwards."""
+        cpu = self.cpu
+        send: Callable[[None], int] = task.coroutine.send
+
+        def turn(value: None) -> int:
+            began_ns = cpu.now_ns
+            if share.free_ns > began_ns:
+                self.throttled_until_ns = max(self.throttled_until_ns, share.free_ns)
+                return share.free_ns - began_ns
+            try:
+                return send(value)
+            finally:
+                share.use(began_ns, cpu.now_ns)
+
+        return turn
 
     # -- what the board calls
 
@@ -212,90 +248,99 @@ class Kernel:
 
         Returns the local time at which to call again; None when only an interrupt can make something ready.
         """
+        if self.current is not None:
+            raise RuntimeError(f"task {self.current.name} has the CPU already")
+        self._load.rest(self.cpu.now_ns)
+        self._dispatch()
+        return self.cpu.now_ns if self.ready else self._timers.next_ns()
+
+    def _dispatch(self) -> None:
+        """The hottest path of the whole emulator: what happens in every turn is written out here, timers included."""
         cpu = self.cpu
         world = cpu.world
         trace = self.trace
-        sample_ns = self._load.next_ns
-        idle_ns = 0
         timers = self._timers
+        times, due = timers.times, timers.due
+        fire, join, wake = timers.fire, timers.join, timers.wake
         switch_ns = self._switch_ns
         switches = 0
         urgent, console, service, background = self._ready
         now_ns = cpu.now_ns
-        wake_ns: int | None
-        self._load.rest(now_ns)
-        while True:
-            while timers[0][0] <= now_ns:
-                _, sequence, target = heappop(timers)
-                if target._timer == sequence:
-                    target._timer = QUEUED
-                    target._enqueue(target)
-            if urgent:
-                task = urgent.popleft()
-            elif console:
-                task = console.popleft()
-            elif service:
-                task = service.popleft()
-            elif background:
-                task = background.popleft()
-            else:
-                due_ns = timers[0][0]
-                if due_ns >= world.horizon_ns:
-                    wake_ns = self._next_timer_ns()
-                    break
-                idle_ns += due_ns - now_ns
-                cpu.now_ns = now_ns = due_ns
-                if now_ns >= sample_ns:
-                    sample_ns = self._load.add(now_ns, idle_ns)
-                    idle_ns = 0
-                continue
-            # One dispatch, written out here: this is the hottest path of the whole emulator.
-            began_ns = now_ns
-            self.current = task
-            cpu.now_ns = now_ns + switch_ns
-            switches += 1
-            try:
-                delay_ns = task._send(None)
-            except BaseException as ending:
-                delay_ns = self._end(task, ending)
-            now_ns = cpu.now_ns
-            held_ns = now_ns - began_ns
-            task.busy_ns += held_ns
-            if held_ns > task.longest_ns:
-                task.longest_ns = held_ns
-            if trace is not None:
-                trace(began_ns, "task", task.name, held_ns)
-            if task.share is not None:
-                delay_ns = self._throttle(task, delay_ns, began_ns, now_ns)
-            if delay_ns == 0:
-                task._enqueue(task)
-            elif delay_ns > 0:
-                self._sequence = task._timer = sequence = self._sequence + 1
-                heappush(timers, (now_ns + delay_ns, sequence, task))
-            else:
-                task._timer = NO_TIMER
-            if now_ns >= world.horizon_ns:
-                wake_ns = now_ns if self.ready else self._next_timer_ns()
-                break
-        self.current = None
-        self.cycles["switch"] += switches * self._switch_cycles
+        fire(now_ns)
+        try:
+            while True:
+                if urgent:
+                    task = urgent.popleft()
+                elif console:
+                    task = console.popleft()
+                elif service:
+                    task = service.popleft()
+                elif background:
+                    task = background.popleft()
+                elif times[0] < world.horizon_ns:
+                    now_ns = self._idle_until(times[0])
+                    fire(now_ns)
+                    continue
+                else:
+                    return
+                began_ns = now_ns
+                self.current = task
+                cpu.now_ns = now_ns + switch_ns
+                switches += 1
+                try:
+                    delay_ns = task._send(None)
+                except BaseException as ending:
+                    delay_ns = self._end(task, ending)
+                now_ns = cpu.now_ns
+                held_ns = now_ns - began_ns
+                task.busy_ns += held_ns
+                if held_ns > task.longest_ns:
+                    task.longest_ns = held_ns
+                if trace is not None:
+                    trace(began_ns, "task", task.name, held_ns)
+                if delay_ns <= 0:
+                    if times[0] <= now_ns:
+                        fire(now_ns)  # whoever fell due meanwhile was ready first
+                    task._enqueue(task)
+                elif delay_ns >= WAIT:
+                    task._timer = NO_TIMER
+                else:
+                    task._timer = when_ns = now_ns + delay_ns
+                    if due.setdefault(when_ns, task) is not task:
+                        join(when_ns, task)
+                    elif times[0] > now_ns:
+                        heappush(times, when_ns)
+                    else:  # one falls asleep as another wakes up: a single step of the heap
+                        due_ns = heapreplace(times, when_ns)
+                        target = due.pop(due_ns, None)
+                        if target.__class__ is Task:
+                            target._timer = QUEUED
+                            target._enqueue(target)
+                        else:
+                            wake(due_ns, target)
+                if times[0] <= now_ns:
+                    fire(now_ns)
+                if now_ns >= world.horizon_ns:
+                    return
+        finally:
+            self.current = None
+            self.cycles["switch"] += switches * self._switch_cycles
+            self._book(cpu.now_ns)
+
+    def _idle_until(self, when_ns: int) -> int:
+        """Lets time pass in which no task runs."""
+        now_ns = self.cpu.now_ns
+        if when_ns >= self._load.next_ns:
+            self._book(now_ns)
+        self._idle_ns += when_ns - now_ns
+        self.cpu.now_ns = when_ns
+        if when_ns >= self._load.next_ns:
+            self._book(when_ns)
+        return when_ns
+
+    def _book(self, now_ns: int) -> None:
+        idle_ns, self._idle_ns = self._idle_ns, 0
         self._load.add(now_ns, idle_ns)
-        return wake_ns
-
-    @property
-    def ready(self) -> bool:
-        """Whether some task could run now."""
-        urgent, console, service, background = self._ready
-        return bool(urgent or console or service or background)
-
-    def _throttle(self, task: Task, delay_ns: int, began_ns: int, now_ns: int) -> int:
-        """Makes a task that used up its share wait for more, whatever it asked for."""
-        assert task.share is not None
-        free_ns = task.share.use(began_ns, now_ns)
-        if delay_ns == WAIT or free_ns <= now_ns + delay_ns:
-            return delay_ns
-        self.throttled_until_ns = free_ns
-        return free_ns - now_ns
 
     def _end(self, task: Task, ending: BaseException) -> int:
         """Books what a task ended with; what is not the task's own business (reset, power loss) goes on upwards."""
@@ -322,30 +367,12 @@ class Kernel:
         for joiner in task._joiners:
             self.wake(joiner)
 
-    def _next_timer_ns(self) -> int | None:
-        timers = self._timers
-        while True:
-            when_ns, sequence, target = timers[0]
-            if when_ns == NEVER_NS:
-                return None
-            if target._timer == sequence:
-                return when_ns
-            heappop(timers)
 
-
-def _never(_: object) -> None:
-    raise AssertionError("the last timer fell due")
-
-
-class Deadline(Timed):
-    """A time at which a task's await ends with a TimeoutError."""
-
-    __slots__ = ()
-
-
-class Expired(BaseException):
-    """Thrown by a deadline, and turned into TimeoutError where the deadline was set: nobody in between may catch it."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self.deadline = deadline
+def _outweighs(error: BaseException, pending: BaseException) -> bool:
+    """Whether an error takes the place of one that was to be thrown into the same task at the same await."""
+    if isinstance(pending, Cancelled):
+        return False
+    if isinstance(pending, Expired):
+        # The outer deadline was set first; the inner one's block ends with it.
+        return not isinstance(error, Expired) or error.number < pending.number
+    return isinstance(error, Cancelled)

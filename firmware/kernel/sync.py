@@ -45,12 +45,12 @@ class Event:
         kernel = self._kernel
         task = kernel.current
         assert task is not None, "only a task can wait"
+        ends_ns = WAIT if timeout_ms is None else kernel.now_ns + timeout_ms * 1_000_000
         self._waiters.append(task)
         try:
-            if timeout_ms is None:
-                yield WAIT
-            else:
-                yield max(timeout_ms * 1_000_000, 1)
+            # ``set`` takes a waiter out; as long as it is in, it was woken by something else, or the time is up.
+            while task in self._waiters and kernel.now_ns < ends_ns:
+                yield WAIT if timeout_ms is None else ends_ns - kernel.now_ns
             return task not in self._waiters
         finally:
             if task in self._waiters:
@@ -58,57 +58,83 @@ class Event:
 
 
 class Queue(Generic[T]):
-    """A first-in first-out of at most ``limit`` items."""
+    """A first-in first-out of at most ``limit`` items. Whoever waited first for an item, or for room, gets it first."""
 
-    __slots__ = ("_filled", "_items", "_kernel", "_room", "limit")
+    __slots__ = ("_getters", "_items", "_putters", "limit")
 
     def __init__(self, kernel: Kernel, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"queue limit is {limit}, must be at least 1")
         self.limit = limit
-        self._kernel = kernel
         self._items: deque[T] = deque()
-        self._filled: deque[Task] = deque()
-        self._room: deque[Task] = deque()
+        self._getters = _Line(kernel)
+        self._putters = _Line(kernel)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put_nowait(self, item: T) -> None:
-        """Adds an item; also from an interrupt handler. QueueFull when there is no room."""
-        if len(self._items) >= self.limit:
-            raise QueueFull(f"queue holds {self.limit} items")
-        self._items.append(item)
-        if self._filled:
-            self._kernel.wake(self._filled.popleft())
+        """Adds an item; also from an interrupt handler. QueueFull when there is no room that nobody waits for."""
+        if self._free <= 0:
+            raise QueueFull(f"queue holds {len(self._items)} items, its limit is {self.limit}")
+        self._add(item)
 
     async def put(self, item: T) -> None:
         """Adds an item, waiting for room."""
-        while len(self._items) >= self.limit:
-            await self._wait_in(self._room)
-        self.put_nowait(item)
+        if self._free <= 0:
+            await self._putters.turn()
+        self._add(item)
 
     async def get(self) -> T:
         """Takes the oldest item, waiting for one."""
-        while not self._items:
-            await self._wait_in(self._filled)
+        if len(self._items) <= self._getters.called:
+            await self._getters.turn()
         item = self._items.popleft()
-        if self._room:
-            self._kernel.wake(self._room.popleft())
+        self._putters.call()
         return item
 
+    @property
+    def _free(self) -> int:
+        """Room that is not promised to a putter who was called already."""
+        return self.limit - len(self._items) - self._putters.called
+
+    def _add(self, item: T) -> None:
+        self._items.append(item)
+        self._getters.call()
+
+
+class _Line:
+    """Tasks in a line: each call lets the first of them have its turn, and the turn is kept until it has run."""
+
+    __slots__ = ("_kernel", "_waiting", "called")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._waiting: deque[Task] = deque()
+        self.called = 0
+        """How many were called and have not run since."""
+
+    def call(self) -> None:
+        """Wakes the first who waits, if anybody does."""
+        if self._waiting:
+            self.called += 1
+            self._kernel.wake(self._waiting.popleft())
+
     @coroutine
-    def _wait_in(self, line: deque[Task]) -> Generator[int, None, None]:
+    def turn(self) -> Generator[int, None, None]:
+        """Awaitable: waits until called."""
         task = self._kernel.current
         assert task is not None, "only a task can wait"
-        line.append(task)
+        self._waiting.append(task)
         try:
-            yield WAIT
+            while task in self._waiting:
+                yield WAIT
         except BaseException:
-            # Woken for an item or for room and interrupted before it ran: somebody else must have the turn.
-            if task not in line and line:
-                self._kernel.wake(line.popleft())
+            if task in self._waiting:
+                self._waiting.remove(task)
+            else:
+                # Called, and interrupted before it ran: the next in line gets the turn.
+                self.called -= 1
+                self.call()
             raise
-        finally:
-            if task in line:
-                line.remove(task)
+        self.called -= 1

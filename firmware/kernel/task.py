@@ -6,16 +6,15 @@ from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from firmware.kernel.timers import NEVER_NS, Timed
+
 if TYPE_CHECKING:
     from firmware.kernel.budget import Share
     from firmware.kernel.scheduler import Kernel
 
-WAIT: Final = -1
-"""What a task yields to its kernel when somebody else will wake it; anything else is a delay in ns, 0 = at once."""
-
-NO_TIMER: Final = 0
-QUEUED: Final = -1
-"""In place of a timer's number: neither sleeping nor ready; ready, or running."""
+WAIT: Final = NEVER_NS
+"""What a task yields to its kernel when somebody else will wake it. Less is a delay in ns; 0, or a time that has
+passed, lets others run first."""
 
 
 class Priority(IntEnum):
@@ -31,16 +30,6 @@ class Cancelled(BaseException):
     """Thrown into a task that was cancelled, at its current await. Not an Exception, so that nobody swallows it."""
 
 
-class Timed:
-    """What can lie among a kernel's timers: when its time comes, it is put where ``_enqueue`` says."""
-
-    __slots__ = ("_enqueue", "_timer")
-
-    def __init__(self, enqueue: Callable[[Any], None]) -> None:
-        self._enqueue = enqueue
-        self._timer = NO_TIMER  # number of the timer that counts (any other was overtaken), NO_TIMER or QUEUED
-
-
 class Task(Timed):
     """One coroutine under a kernel. Made by ``Kernel.spawn``."""
 
@@ -48,8 +37,8 @@ class Task(Timed):
         "_joiners",
         "_kernel",
         "_pending",
+        "_resume",
         "_send",
-        "_throw",
         "busy_ns",
         "coroutine",
         "done",
@@ -83,8 +72,8 @@ class Task(Timed):
         self.result: Any = None
         self.error: BaseException | None = None
         self._kernel = kernel
-        self._send: Callable[[None], int] = coroutine.send
-        self._throw = coroutine.throw
+        self._resume: Callable[[None], int] = coroutine.send  # what a turn is, when nothing is to be thrown
+        self._send = self._resume
         self._pending: BaseException | None = None
         self._joiners: list[Task] = []
 
@@ -101,11 +90,20 @@ class Task(Timed):
         self._kernel.interrupt(self, Cancelled())
 
     def join(self) -> Generator[int, None, Any]:
-        """Awaitable: waits until the task is done. Gives its result, or raises what it raised."""
+        """Awaitable: waits until the task is done. Gives its result, or raises what it raised.
+
+        RuntimeError when a task waits for itself.
+        """
         return _join(self).__await__()
 
     def __await__(self) -> Generator[int, None, Any]:
         return _join(self).__await__()
+
+    def _throw_pending(self, _: None) -> int:
+        error, self._pending = self._pending, None
+        self._send = self._resume
+        assert error is not None
+        return int(self.coroutine.throw(error))
 
 
 async def _join(task: Task) -> Any:
@@ -121,13 +119,14 @@ class _Joining:
         self._task = task
 
     def __await__(self) -> Generator[int, None, None]:
-        kernel = self._task._kernel
-        current = kernel.current
-        assert current is not None
-        self._task._joiners.append(current)
+        task = self._task
+        current = task._kernel.current
+        assert current is not None, "only a task can wait"
+        if current is task:
+            raise RuntimeError(f"task {task.name} waits for itself")
+        task._joiners.append(current)
         try:
-            while not self._task.done:
+            while not task.done:
                 yield WAIT
         finally:
-            if current in self._task._joiners:
-                self._task._joiners.remove(current)
+            task._joiners.remove(current)
