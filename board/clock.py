@@ -101,14 +101,14 @@ class VirtualClock:
         """Lets everything happen up to and including ``when_ns``, and ends there.
 
         May be called from inside an event: a CPU that has run ahead lets the world catch up in this way before it
-        touches a device.
+        touches a device. Inside such a call, another one goes no further than the outer one: two CPUs that ran ahead
+        cannot both wait for the other.
         """
         outer_ns = self._limit_ns
         self._limit_ns = min(when_ns, outer_ns)
         try:
-            while self.step():
+            while self.step() or not self._elapse(self._limit_ns):
                 pass
-            self._elapse(self._limit_ns)
         finally:
             self._limit_ns = outer_ns
             self._look_ahead()
@@ -123,12 +123,12 @@ class VirtualClock:
         self._limit_ns = min(self.now_ns + timeout_ns, outer_ns)
         try:
             while unfinished():
-                if not self.step():
-                    self._elapse(self._limit_ns)
+                if not self.step() and self._elapse(self._limit_ns):
                     return not unfinished()
             return True
         finally:
             self._limit_ns = outer_ns
+            self._look_ahead()
 
     def _arrive(self, when_ns: int) -> None:
         """Moves time to ``when_ns`` and lets the first event of that time happen."""
@@ -140,10 +140,11 @@ class VirtualClock:
         assert callback is not None
         callback()
 
-    def _elapse(self, when_ns: int) -> None:
-        """Lets time pass in which nothing happens."""
-        if when_ns > self.now_ns:
+    def _elapse(self, when_ns: int) -> bool:
+        """Lets time pass in which nothing happens. False when something may have come up meanwhile."""
+        if self.now_ns < when_ns < FOREVER_NS:
             self.now_ns = when_ns
+        return True
 
     def _look_ahead(self) -> None:
         horizon_ns = min(self._limit_ns, self.now_ns + QUANTUM_NS)

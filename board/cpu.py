@@ -61,6 +61,7 @@ class Cpu:
     def sync(self) -> None:
         """Lets the world catch up with local time, so that what happens out there is seen before the next step.
 
+        While the world is catching up with another CPU already, it comes only as far as that one's local time.
         Raises CpuReset when it was a reset or a power cut that happened.
         """
         if self.now_ns > self.world.now_ns:
@@ -83,7 +84,7 @@ class Cpu:
 
     def restart(self) -> None:
         """Begins anew at world time, with nothing owed."""
-        self.now_ns = max(self.world.now_ns, 0)
+        self.now_ns = self.world.now_ns
         self._remainder = 0
         self._doomed = None
 

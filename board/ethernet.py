@@ -5,7 +5,13 @@
     board A  Stream --- wire: latency, window --- Stream  board B, or a socket of the host (hil)
 
 A stream's bytes leave at the sender's time and arrive ``latency_ns`` later, in order. Each direction holds at most
-``WINDOW_BYTES`` that the other end has not read. A port nobody listens at refuses at once.
+``WINDOW_BYTES`` that the other end has not read, as far as the sender has heard. A port nobody listens at refuses.
+
+::
+
+    connecting --accepted--> open --both directions ended, or close()--> closed
+        |                     |
+        +--refused            +--abort(), or the other end broke off--> reset
 
 Not modelled: packets, retransmission, congestion, bandwidth, IP addresses beyond a name per port, ARP, DNS.
 """
@@ -33,7 +39,8 @@ FIRST_EPHEMERAL_PORT = 49_152
 class Moment(Protocol):
     """Whose time counts when something is sent: a CPU (local time) or the world outside."""
 
-    now_ns: int
+    @property
+    def now_ns(self) -> int: ...
 
     def interrupt(self) -> None: ...
 
@@ -47,10 +54,6 @@ class Outside:
     @property
     def now_ns(self) -> int:
         return self._clock.now_ns
-
-    @now_ns.setter
-    def now_ns(self, value: int) -> None:
-        raise AttributeError("the world's time is the clock's")
 
     def interrupt(self) -> None:
         """Nobody waits."""
@@ -68,7 +71,8 @@ class Stream:
         self._latency_ns = latency_ns
         self._other: Stream | None = None
         self._inbox = bytearray()
-        self._in_flight = 0
+        self._unread_bytes = 0  # sent, and not read over there as far as we have heard
+        self._wants_room = False
         self._arrives_ns = 0
         self._ended_in = False
         self._ended_out = False
@@ -83,18 +87,22 @@ class Stream:
         del self._inbox[:count]
         other = self._other
         if other is not None and data:
-            self._send(other._room)
+            self._send(lambda: other._make_room(len(data)))
         return data
 
     def write(self, buf: bytes, /) -> int:
-        """Number of bytes taken; 0 while the window is full. OSError EPIPE when the connection is not open."""
+        """Number of bytes taken; 0 while the window is full.
+
+        OSError EPIPE when the connection is not open, or our direction was ended.
+        """
         other = self._other
         if self.status != "open" or self._ended_out or other is None:
             raise OSError(errno.EPIPE, f"connection to {self.peer} is {self.status}")
-        taken = bytes(buf[: max(0, WINDOW_BYTES - len(other._inbox) - self._in_flight)])
+        taken = bytes(buf[: WINDOW_BYTES - self._unread_bytes])
+        self._wants_room = len(taken) < len(buf)
         if taken:
-            self._in_flight += len(taken)
-            self._send(lambda: other._deliver(taken, self))
+            self._unread_bytes += len(taken)
+            self._send(lambda: other._deliver(taken))
         return len(taken)
 
     def any(self) -> int:
@@ -104,17 +112,18 @@ class Stream:
     def end(self) -> None:
         """Ends our direction alone (a TCP FIN): what was written still arrives, and we can go on reading."""
         other = self._other
-        if other is not None and not self._ended_out:
+        if other is not None and self.status == "open" and not self._ended_out:
             self._ended_out = True
             self._send(other._end)
+            if self._ended_in:
+                self.status = "closed"
 
     def close(self) -> None:
         """Ends our direction, and listens no more: what arrives from now on is answered with a reset."""
-        if self.status in ("refused", "reset", "closed"):
-            return
-        self.end()
-        self.status = "closed"
         self._handler = None
+        if self.status in ("connecting", "open"):
+            self.end()
+            self.status = "closed"
 
     def abort(self) -> None:
         """Breaks the connection off (a TCP reset): what has not been read over there is lost."""
@@ -136,17 +145,17 @@ class Stream:
         self._arrives_ns = max(now_ns + self._latency_ns, self._arrives_ns)
         self._clock.at(self._arrives_ns, arrival)
 
-    def _deliver(self, data: bytes, sender: Stream) -> None:
-        sender._in_flight -= len(data)
+    def _deliver(self, data: bytes) -> None:
         if self.status == "open":
             self._inbox += data
             self._notify()
         elif self.status == "closed":
-            # Data for an end that was closed is answered with a reset (RFC 9293 3.10.7.1).
-            self._send(sender._reset)
+            self._refuse_more()
 
     def _end(self) -> None:
         self._ended_in = True
+        if self.status == "open" and self._ended_out:
+            self.status = "closed"
         self._notify()
 
     def _reset(self) -> None:
@@ -159,9 +168,19 @@ class Stream:
         if self.status == "connecting":
             self.status = "open"
             self._notify()
+        else:
+            self._refuse_more()
 
-    def _room(self) -> None:
-        self._notify()
+    def _refuse_more(self) -> None:
+        """Whatever comes for an end that was given up is answered with a reset (RFC 9293 3.10.7.1)."""
+        if self._other is not None:
+            self._send(self._other._reset)
+
+    def _make_room(self, count: int) -> None:
+        self._unread_bytes -= count
+        if self._wants_room:
+            self._wants_room = False
+            self._notify()
 
     def _notify(self) -> None:
         if self._handler is not None:
@@ -208,11 +227,7 @@ class Ethernet:
     def connect(self, host: str, port: int) -> Stream:
         """A connection to somebody on the network; ``status`` tells how it goes."""
         stream = self._new_stream(f"{host}:{port}", self._ephemeral_port(), self._moment)
-        if self._outbound is not None:
-            outbound = self._outbound
-            stream._send(lambda: outbound(stream, host, port))
-        else:
-            stream._send(lambda: refuse(stream))
+        stream._send(lambda: self._depart(stream, host, port))
         return stream
 
     def accept(self, peer: str, port: int, moment: Moment | None = None) -> Stream:
@@ -221,8 +236,19 @@ class Ethernet:
         It is refused, visible in its ``status``, when nobody listens.
         """
         theirs = Stream(self._clock, moment or Outside(self._clock), f"{self.address}:{port}", 0, self.latency_ns)
-        theirs._send(lambda: self._arrive(theirs, peer, port))
+        theirs._send(lambda: self.admit(theirs, peer, port))
         return theirs
+
+    def admit(self, theirs: Stream, peer: str, port: int) -> None:
+        """Lets a connection attempt arrive now: ``theirs`` is joined to a stream of ours, or refused."""
+        listener = self._listeners.get(port)
+        if listener is None:
+            refuse(theirs)
+            return
+        ours = self._new_stream(peer, port, self._moment)
+        join(ours, theirs)
+        listener.handler(ours)
+        self._moment.interrupt()
 
     @property
     def ports(self) -> frozenset[int]:
@@ -245,15 +271,13 @@ class Ethernet:
             stream.abort()
         self._streams.clear()
 
-    def _arrive(self, theirs: Stream, peer: str, port: int) -> None:
-        listener = self._listeners.get(port)
-        if listener is None:
-            refuse(theirs)
-            return
-        ours = self._new_stream(peer, port, self._moment)
-        join(ours, theirs)
-        listener.handler(ours)
-        self._moment.interrupt()
+    def _depart(self, stream: Stream, host: str, port: int) -> None:
+        if stream.status != "connecting":
+            return  # given up, or power went
+        if self._outbound is not None:
+            self._outbound(stream, host, port)
+        else:
+            refuse(stream)
 
     def _unlisten(self, listener: Listener) -> None:
         if self._listeners.get(listener.port) is listener:
@@ -282,5 +306,5 @@ def join(ours: Stream, theirs: Stream) -> None:
 
 
 def refuse(stream: Stream) -> None:
-    """Answers a connection attempt with a reset."""
-    stream._reset()
+    """Answers a connection attempt with a reset, which takes the way back."""
+    stream._send(stream._reset)
