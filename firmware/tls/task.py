@@ -197,17 +197,17 @@ async def accept_tls(
 ) -> TlsStream:
     """A server's end, handshake done. On TlsError the connection is closed already, and the log knows."""
     statistics = statistics if statistics is not None else TlsStatistics()
-    engine = Engine(contexts.server(credentials, profile), Role.SERVER)
-    stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
     try:
+        engine = Engine(contexts.server(credentials, profile), Role.SERVER)
+        stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
         await stream.handshake()
     except TlsError as error:
         statistics.failed += 1
         log(str(error))
-        stream.drop()
+        wire.drop()
         raise
     except BaseException:
-        stream.drop()
+        wire.drop()
         raise
     statistics.handshakes += 1
     statistics.last_us = stream.handshake_cycles * 1_000_000 // kernel.cpu.hz
@@ -225,11 +225,11 @@ async def connect_tls(
     log: Callable[[str], None] = ignore,
 ) -> TlsStream:
     """A client's end, handshake done. The server's certificate is not judged yet. TlsError as ``accept_tls``."""
-    engine = Engine(contexts.client(credentials, profile), Role.CLIENT, server_name)
-    stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
     try:
+        engine = Engine(contexts.client(credentials, profile), Role.CLIENT, server_name)
+        stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
         await stream.handshake()
     except BaseException:
-        stream.drop()
+        wire.drop()
         raise
     return stream

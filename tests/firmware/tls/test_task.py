@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from firmware.net import ConnectionLost
-from firmware.tls import ContextCache, TlsError, TlsStatistics, accept_tls, connect_tls, profile_from_name
+from firmware.tls import (
+    ContextCache,
+    CredentialsError,
+    TlsError,
+    TlsStatistics,
+    accept_tls,
+    connect_tls,
+    profile_from_name,
+)
 
 
 @pytest.fixture
@@ -231,3 +240,21 @@ def test_two_boards_ends_can_talk(service_board, accepting):
             service_board.run_ms(500)
     assert service_board.result(accepted).version == service_board.result(connected).version == "TLSv1.2"
     assert service_board.kernel.cycles["rsa-public"] == 1_700_000
+
+
+def test_credentials_that_cannot_be_used_are_named_in_the_log_and_close_the_connection(service_board, make_credentials):
+    stream, good = service_board.stream(), make_credentials(1024)
+    bad = replace(good, key_der=b"nonsense")
+    with pytest.raises(CredentialsError):
+        service_board.spawn(
+            accept_tls(
+                service_board.kernel,
+                service_board.costs,
+                service_board.tcp(stream),
+                ContextCache(),
+                bad,
+                log=service_board.log,
+            )
+        )
+    assert "private key cannot be read" in service_board.lines[0]
+    assert stream.status == "closed"
