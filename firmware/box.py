@@ -73,6 +73,7 @@ class Box:
             now_s=self.now_s,
             time_known=self.time_known,
             say=lambda line: self.log.write("X509", line),
+            log=lambda line: self.log.write("JOB", line),
             changed=self._certificate_changed,
         )
         self.services = Services(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from firmware.commands.kinds import Choice, Number, Text
 from firmware.commands.registry import FORM_OPTIONS, Call, Operation, Option, Registry, Reply
@@ -60,6 +61,9 @@ ORDER = (
     Option("san-ip", Text(), "IP alternative name", repeat=MAX_IP_ADDRESSES),
 )
 
+ONLY_LOOKING = ("xml-info", "servercert-get", "servercert-wait", "request-get")
+"""Change nothing, so the log of administration need not have them; they have no ``/json`` because they print a format."""
+
 REUSE_WARNING = "warning: the old key pair is used again, which is not recommended"
 
 
@@ -67,7 +71,11 @@ def register_x509(registry: Registry, x509: X509Task, trust: TrustList, netbios:
     """Adds the module's operations to the registry."""
     commands = X509Commands(x509, trust, netbios, now_s)
     for operation in (*commands.of_the_box(), *commands.of_requests(), *commands.of_the_card()):
-        registry.register(operation)
+        registry.register(replace(operation, logged=_never) if operation.name in ONLY_LOOKING else operation)
+
+
+def _never(call: Call) -> bool:
+    return False
 
 
 class X509Commands:
@@ -287,6 +295,7 @@ class X509Commands:
 
     async def _owned(self, job: Job) -> Reply:
         """Waits for a job that belongs to the command: interrupting the command cancels it."""
+        job.owned = True
         try:
             return await self._finished(job)
         except Cancelled:

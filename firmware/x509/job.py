@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from firmware.kernel import Event, Task
+from firmware.x509.cabinet import DEVICE
 
 Kind = Literal["default", "self-signed", "request", "root-ca", "issue"]
 State = Literal["running", "done", "failed", "cancelled"]
@@ -33,6 +34,8 @@ class Job:
     """How far the search for the key is, 0 to 1: an estimate, as prime search has no memory."""
     writing: bool = False
     """Whether it is past the point at which it can be cancelled."""
+    owned: bool = False
+    """Whether somebody waits who will be told how it ended."""
     outcome: str = ""
     """One line for people: what was made, or why not."""
     task: Task | None = field(default=None, repr=False)
@@ -47,9 +50,11 @@ class Job:
 
     def line(self) -> str:
         """Where it stands, in one line."""
+        what = self.title if self.target in (DEVICE, "card") else f"{self.title} for {self.target}"
         if self.running:
-            return f"{self.title} for {self.target}, {self.key_bits}-bit: {self.fraction:.0%}"
-        return f"{self.title} for {self.target}: {self.state}" + (f", {self.outcome}" if self.outcome else "")
+            return f"{what}, {self.key_bits}-bit: {self.fraction:.0%}"
+        state = "ready" if self.state == "done" else self.state
+        return f"{what} {state}" + (f": {self.outcome}" if self.outcome else "")
 
     def end(self, state: State, outcome: str) -> None:
         """Sets how it ended, and lets those know who wait."""

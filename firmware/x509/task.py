@@ -30,7 +30,7 @@ from firmware.x509.builder import issued_certificate, root_certificate, self_sig
 from firmware.x509.cabinet import BUILTIN, DEFAULT, DEVICE, Cabinet, shown_target
 from firmware.x509.certificate import Certificate
 from firmware.x509.identity import Identity
-from firmware.x509.job import Job, Kind
+from firmware.x509.job import Job, Kind, State
 from firmware.x509.key import PrivateKey
 from firmware.x509.keygen import key_search
 from firmware.x509.name import DistinguishedName
@@ -53,6 +53,7 @@ class X509Task:
         now_s: the box's time, Unix seconds.
         time_known: whether that time was ever set.
         say: where a line for the log and the console goes.
+        log: where a line goes that somebody has been told already.
         changed: called after every change of a certificate in use, and when the box loses or gets one.
     """
 
@@ -68,6 +69,7 @@ class X509Task:
         now_s: Callable[[], int],
         time_known: Callable[[], bool],
         say: Callable[[str], None],
+        log: Callable[[str], None],
         changed: Callable[[], None],
         share: Share | None = None,
     ) -> None:
@@ -83,6 +85,7 @@ class X509Task:
         self._now_s = now_s
         self._time_known = time_known
         self._say = say
+        self._log = log
         self._changed = changed
         self._share = share or Share()
         self._rootca = RootCa(kernel)
@@ -219,16 +222,17 @@ class X509Task:
         try:
             outcome = await make(job)
         except Cancelled:
-            job.end("cancelled", "")
-            self._say(job.line())
-            self._changed()
+            self._ended(job, "cancelled", "")
             self._go_on_without(job)
             raise
         except (FirmwareError, OSError) as error:
-            job.end("failed", str(error))
+            self._ended(job, "failed", str(error))
         else:
-            job.end("done", outcome)
-        self._say(job.line())
+            self._ended(job, "done", outcome)
+
+    def _ended(self, job: Job, state: State, outcome: str) -> None:
+        job.end(state, outcome)
+        (self._log if job.owned else self._say)(job.line())
         self._changed()
 
     def _go_on_without(self, cancelled: Job) -> None:

@@ -62,6 +62,8 @@ def register_trust(registry: Registry, trust: TrustList, now_s: Callable[[], int
         Operation(MODULE, "trust-add", "trusts certificates from a PEM file", add, paste=True),
         Operation(MODULE, "trust-remove", "trusts certificates no more", remove, (several,)),
         Operation(MODULE, "trust-clear", "trusts nobody", clear),
-        Operation(MODULE, "trust-get", "trusted certificates to copy", get, (one_or_all, FORMAT)),
+        Operation(
+            MODULE, "trust-get", "trusted certificates to copy", get, (one_or_all, FORMAT), logged=lambda call: False
+        ),
     ):
         registry.register(operation)
