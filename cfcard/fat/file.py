@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cfcard.blockdev import SECTOR_BYTES, Readable
-from cfcard.errors import SectorError, VolumeCorrupt
+from cfcard.errors import SectorError
 from cfcard.fat.directory import Directory, Entry
 from cfcard.fat.table import Run
 
@@ -55,10 +55,7 @@ class File:
         self._window_dirty = False
         self.closed = False
         if entry.size:
-            needed = -(-entry.size // volume.bpb.cluster_bytes)
-            self._take(volume.table.runs(entry.cluster, needed))
-            if self._clusters < needed:
-                raise VolumeCorrupt(f"file {entry.name}", f"{needed} clusters", str(self._clusters))
+            self._take(volume.runs_of(entry))
         elif entry.cluster:
             # Nothing in it, yet a chain: legal for some systems. It is kept and written to.
             self._take(volume.table.runs(entry.cluster))

@@ -277,9 +277,10 @@ class Volume:
         if not entry.size:
             return b""
         size = entry.size
+        runs = self.runs_of(entry)  # first: a damaged entry may claim 4 GiB
         buf = bytearray(-(-size // SECTOR_BYTES) * SECTOR_BYTES)
         view = memoryview(buf)
-        for lba, at, length in self._spans(self._runs_of(entry), len(buf)):
+        for lba, at, length in self._spans(runs, len(buf)):
             self.sectors.read_into(lba, view[at : at + length])
         return bytes(view[:size])
 
@@ -326,7 +327,7 @@ class Volume:
         if len(data) != entry.size:
             raise OSError(errno.EINVAL, f"{len(data)} bytes over a file of {entry.size}", path)
         if data:
-            self._write_data(self._runs_of(entry), data)
+            self._write_data(self.runs_of(entry), data)
             self.sectors.sync()
 
     # For files that are open
@@ -342,6 +343,17 @@ class Volume:
             self.sectors.write(self.bpb.fsinfo, fsinfo_sector(free, min(self.table.hint, self.table.top - 1)))
             self._free_written = free
         self.sectors.sync()
+
+    def runs_of(self, entry: Entry) -> list[Run]:
+        """The clusters that hold the file's content."""
+        needed = -(-entry.size // self.bpb.cluster_bytes)
+        if needed > self.bpb.clusters:
+            raise VolumeCorrupt(f"file {entry.name}", f"at most {self.bpb.clusters} clusters", f"size {entry.size}")
+        runs = self.table.runs(entry.cluster, needed)
+        found = sum(count for _, count in runs)
+        if found < needed:
+            raise VolumeCorrupt(f"file {entry.name}", f"{needed} clusters for {entry.size} bytes", str(found))
+        return runs
 
     def require_mounted(self) -> None:
         if not self._mounted:
@@ -365,17 +377,6 @@ class Volume:
             raise OSError(errno.EISDIR, "is a directory", path)
         if write and entry.attributes & READ_ONLY:
             raise OSError(errno.EACCES, "file is read-only", path)
-
-    def _runs_of(self, entry: Entry) -> list[Run]:
-        """The clusters that hold the file's content."""
-        needed = -(-entry.size // self.bpb.cluster_bytes)
-        if needed > self.bpb.clusters:
-            raise VolumeCorrupt(f"file {entry.name}", f"at most {self.bpb.clusters} clusters", f"size {entry.size}")
-        runs = self.table.runs(entry.cluster, needed)
-        found = sum(count for _, count in runs)
-        if found < needed:
-            raise VolumeCorrupt(f"file {entry.name}", f"{needed} clusters for {entry.size} bytes", str(found))
-        return runs
 
     def _spans(self, runs: list[Run], size: int) -> Iterator[tuple[int, int, int]]:
         """(sector, offset into the data, bytes) of each transfer; neighbouring runs are one."""
