@@ -1,0 +1,63 @@
+# Two commands: `make run` starts a gateway in this terminal, `make test` runs everything there is to check.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUBS := .stubs
+# Foreign programs that judge ours. Where they cannot be installed, their tests are skipped with the reason.
+PROGRAMS := openssl mtools dosfstools curl picocom
+ARGS ?=
+
+.PHONY: run test lint types check bench programs clean
+
+run: $(VENV)/.installed
+	@$(BIN)/gatebench run $(ARGS)
+
+test: $(VENV)/.installed-test $(STUBS)/.installed programs
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/.installed-bench
+	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "gatebench needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null \
+	  || { rm -rf $(VENV); [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); } \
+	  || { rm -rf $(VENV); echo "cannot make a virtual environment: install python3-venv"; exit 1; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing gatebench into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
+	@echo "installing gatebench with its $* extra into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@ $(VENV)/.installed
+
+# Type stubs of MicroPython, in a folder of their own: at the top of site-packages they would shadow `time` and others.
+$(STUBS)/.installed: | $(VENV)/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --target $(STUBS) micropython-stm32-stubs
+	@touch $@
+
+programs:
+	@missing=; for program in openssl mdir fsck.fat curl picocom; do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing $(PROGRAMS)"; \
+	    apt-get -qq update && apt-get -qq install -y --no-install-recommends $(PROGRAMS) >/dev/null; \
+	  else echo "some of $(PROGRAMS) are missing: their tests will be skipped"; fi; fi
+
+clean:
+	rm -rf $(VENV) $(STUBS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
