@@ -1,0 +1,244 @@
+"""SIP messages: parsing with limits, and building responses (RFC 3261).
+
+Over a stream a message ends where its Content-Length says (RFC 3261 18.3), so that header is not optional here. Names
+of headers are read in any case and in their compact forms (7.3.3); folded lines are joined.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from firmware.sip.errors import SipError
+
+__all__ = [
+    "KEEPALIVE",
+    "MAX_BODY_BYTES",
+    "MAX_HEAD_BYTES",
+    "PONG",
+    "SipRequest",
+    "SipResponse",
+    "parse_head",
+    "response_bytes",
+]
+
+MAX_HEAD_BYTES = 16_384
+"""Start line and headers: a request that went through ten proxies takes some 4 KiB."""
+
+MAX_BODY_BYTES = 65_536
+"""A session description takes one or two KiB; RFC 3261 18.1.1 speaks of 65,535 bytes as the largest message."""
+
+MAX_HEADERS = 128
+"""Headers of one message: more are an attack."""
+
+KEEPALIVE = b"\r\n\r\n"
+PONG = b"\r\n"
+"""RFC 5626 4.4.1: a client pings with a double CRLF and wants a single one back."""
+
+COMPACT = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+}
+"""Compact forms, RFC 3261 20 and the IANA registry of SIP header fields."""
+
+ONCE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")
+"""Headers that a message can have only once."""
+
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    405: "Method Not Allowed",
+    413: "Request Entity Too Large",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    481: "Call/Transaction Does Not Exist",
+    483: "Too Many Hops",
+    501: "Not Implemented",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+}
+
+FOLD = re.compile(r"\r\n[ \t]+")
+"""A line that begins with a blank goes on with the header before it, RFC 3261 7.3.1."""
+
+TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+"""RFC 3261 25.1."""
+
+
+@dataclass(frozen=True)
+class SipRequest:
+    """A request's start line and headers, and its body once it has come."""
+
+    method: str
+    uri: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    """(name in lower case and long form, value), in order."""
+    body: bytes = b""
+
+    def first(self, name: str) -> str | None:
+        """The first value of a header; None when it is not there."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order."""
+        return tuple(value for key, value in self.headers if key == name)
+
+    def tokens(self, name: str) -> tuple[str, ...]:
+        """The comma-separated words of a header."""
+        words = (word.strip() for value in self.all(name) for word in value.split(","))
+        return tuple(word for word in words if word)
+
+    def received_from(self, peer: str) -> SipRequest:
+        """The same request, its topmost Via completed with where it came from (``host:port``)."""
+        index = next((index for index, (name, _) in enumerate(self.headers) if name == "via"), None)
+        if index is None:
+            return self
+        via = ("via", received_via(self.headers[index][1], peer))
+        return replace(self, headers=(*self.headers[:index], via, *self.headers[index + 1 :]))
+
+    @property
+    def body_bytes(self) -> int:
+        """Length of the body. SipError 400 when it is missing or no number."""
+        value = self.first("content-length")
+        if value is None:
+            raise SipError(400, "content-length is missing, a stream needs it")
+        if not (value.isascii() and value.isdigit() and len(value) <= 9):
+            raise SipError(400, "content-length is not a number")
+        return int(value)
+
+
+@dataclass(frozen=True)
+class SipResponse:
+    """A response's start line and headers: read and dropped as long as we send no requests."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+
+    @property
+    def body_bytes(self) -> int:
+        """Length of the body; SipError 400 as for a request."""
+        return SipRequest("", "", "", self.headers).body_bytes
+
+
+def parse_head(head: bytes) -> SipRequest | SipResponse:
+    """Reads a start line and headers, without the empty line that ends them.
+
+    Raises:
+        SipError: it is not a SIP message; ``request`` holds what could be read of it, enough to answer or not.
+    """
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        # RFC 3261 7: UTF-8. What it was can still be answered.
+        text = head.decode("utf-8", errors="replace")
+    start, _, rest = text.partition("\r\n")
+    headers, problem = _headers(rest)
+    if start.startswith("SIP/2.0 "):
+        status = start[8:11]
+        if not (status.isascii() and status.isdigit()):
+            raise SipError(400, "status is not a number")
+        return SipResponse(int(status), headers)
+    request = _request(start, headers)
+    if problem:
+        raise SipError(400, problem, request)
+    return request
+
+
+def _request(start: str, headers: tuple[tuple[str, str], ...]) -> SipRequest:
+    parts = start.split(" ")
+    if len(parts) != 3 or not parts[0] or not set(parts[0]) <= TOKEN:
+        raise SipError(400, "request line is not method, address and version", SipRequest("", "", "", headers))
+    method, uri, version = parts
+    request = SipRequest(method, uri, version, headers)
+    if not version.upper().startswith("SIP/"):
+        raise SipError(400, "request line does not end with a SIP version", request)
+    if version.upper() != "SIP/2.0":
+        raise SipError(505, "only SIP/2.0 is spoken here", request)
+    return request
+
+
+def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The headers that can be read, and what was wrong with the first that cannot; empty when all is well."""
+    headers: list[tuple[str, str]] = []
+    problem = ""
+    for line in FOLD.sub(" ", text).split("\r\n"):
+        if not line:
+            continue
+        raw_name, colon, value = line.partition(":")
+        name = raw_name.strip().lower()
+        if not colon or not name or not set(name) <= TOKEN:
+            problem = problem or "a header line has no name"
+            continue
+        if any(ord(character) < 32 and character != "\t" for character in value):
+            problem = problem or f"header {name} holds control characters"
+            continue
+        if len(headers) >= MAX_HEADERS:
+            return tuple(headers), problem or f"more than {MAX_HEADERS} headers"
+        headers.append((COMPACT.get(name, name), value.strip()))
+    names = [name for name, _ in headers]
+    repeated = next((name for name in ONCE if names.count(name) > 1), None)
+    if repeated is not None:
+        problem = problem or f"header {repeated} occurs more than once"
+    return tuple(headers), problem
+
+
+def response_bytes(
+    request: SipRequest,
+    status: int,
+    to_tag: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    reason: str = "",
+) -> bytes:
+    """A response without a body: Via, From, To, Call-ID and CSeq as in the request (RFC 3261 8.2.6.2).
+
+    Args:
+        to_tag: Put on To where the request's has none.
+        headers: What comes behind those.
+        reason: Instead of the status's own words: RFC 3261 21.4.1 wants the detail there.
+    """
+    lines = [f"SIP/2.0 {status} {reason or REASONS[status]}"]
+    lines += [f"Via: {value}" for value in request.all("via")]
+    lines += [f"From: {value}" for value in request.all("from")[:1]]
+    lines += [f"To: {tagged(value, to_tag)}" for value in request.all("to")[:1]]
+    lines += [f"Call-ID: {value}" for value in request.all("call-id")[:1]]
+    lines += [f"CSeq: {value}" for value in request.all("cseq")[:1]]
+    lines += [f"{name}: {value}" for name, value in headers]
+    lines += ["Content-Length: 0", "", ""]
+    return "\r\n".join(lines).encode("utf-8")
+
+
+def received_via(value: str, peer: str) -> str:
+    """The topmost Via with where its request really came from: received (RFC 3261 18.2.1) and rport (RFC 3581 4)."""
+    top, comma, others = value.partition(",")
+    sent_by, *parameters = (part.strip() for part in top.split(";"))
+    host, _, port = peer.rpartition(":")
+    asked = [index for index, part in enumerate(parameters) if part.lower() == "rport"]
+    for index in asked:
+        parameters[index] = f"rport={port}"
+    named = sent_by.rpartition(" ")[2]
+    if asked or (named not in (host, peer) and named.rpartition(":")[0] != host):
+        parameters = [part for part in parameters if not part.lower().startswith("received=")]
+        parameters.append(f"received={host.strip('[]')}")
+    return ";".join((sent_by, *parameters)) + comma + others
+
+
+def tagged(address: str, tag: str) -> str:
+    """``address`` with a tag, unless it has one: parameters begin behind the angle brackets, if there are any."""
+    parameters = address.rpartition(">")[2] if ">" in address else address.partition(";")[2]
+    names = {parameter.partition("=")[0].strip().lower() for parameter in parameters.split(";")}
+    return address if "tag" in names else f"{address};tag={tag}"

@@ -1,0 +1,85 @@
+"""One SIP connection over TCP or TLS: requests in, responses out, pings answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware.errors import FirmwareError
+from firmware.hal import Costs, Entropy
+from firmware.kernel import Kernel
+from firmware.net import ByteStream, ConnectionLost, discard
+from firmware.sip.agent import answer, refusal
+from firmware.sip.framing import Fault, Framer, Ping
+from firmware.sip.message import PONG, SipRequest, SipResponse
+
+__all__ = ["serve_sip"]
+
+IDLE_MS = 300_000
+"""Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest."""
+
+MESSAGE_MS = 32_000
+"""From a message's first byte to its last: 64 * T1, as long as any transaction may take (RFC 3261 17.1.1.2)."""
+
+SEND_MS = 32_000
+"""A peer that does not read its responses has given up its transactions by then."""
+
+TAG_BYTES = 8
+"""RFC 3261 19.3 wants at least 32 random bits in a tag."""
+
+
+def ignore(_line: str) -> None:
+    """A log that nobody reads."""
+
+
+async def serve_sip(
+    kernel: Kernel,
+    costs: Costs,
+    stream: ByteStream,
+    entropy: Entropy,
+    server: str = "gatebench",
+    log: Callable[[str], None] = ignore,
+) -> None:
+    """Serves one connection until it ends, and closes it.
+
+    Args:
+        entropy: For the tags of responses.
+        server: For the Server header: product and firmware version.
+        log: Takes one line about each message that could not be taken.
+    """
+    framer = Framer()
+    try:
+        while data := await _read(kernel, stream, framer):
+            await kernel.work(costs.parse(len(data)), "parse")
+            for item in framer.feed(data):
+                reply = _reply(item, stream.peer, entropy.randbytes(TAG_BYTES).hex(), server)
+                if isinstance(item, Fault):
+                    log(f"sip message from {stream.peer} refused: {item.error}")
+                if reply is not None:
+                    with kernel.deadline_ms(SEND_MS):
+                        await stream.write(reply)
+            if framer.broken:
+                await discard(kernel, stream)
+                break
+        await stream.close()
+    except (ConnectionLost, TimeoutError):
+        pass  # Whom would one tell?
+    except FirmwareError as error:
+        log(f"sip connection with {stream.peer}: {error}")
+    finally:
+        stream.drop()
+
+
+async def _read(kernel: Kernel, stream: ByteStream, framer: Framer) -> bytes:
+    with kernel.deadline_ms(MESSAGE_MS if framer.incomplete else IDLE_MS):
+        return await stream.read()
+
+
+def _reply(item: SipRequest | SipResponse | Ping | Fault, peer: str, to_tag: str, server: str) -> bytes | None:
+    if isinstance(item, Ping):
+        return PONG
+    if isinstance(item, SipRequest):
+        return answer(item.received_from(peer), to_tag, server)
+    if isinstance(item, Fault):
+        request = item.error.request
+        return refusal(item.error, request and request.received_from(peer), to_tag, server)
+    return None  # We sent no request that this could answer.
