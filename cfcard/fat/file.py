@@ -76,11 +76,9 @@ class File:
             data = bytes(self._window[skip : skip + count])
         else:
             self._write_window()
-            buf = bytearray(sectors * SECTOR_BYTES)
-            view = memoryview(buf)
-            for lba, at, length in self._spans(first, sectors):
-                self._volume.sectors.read_into(lba, view[at : at + length])
-            data = bytes(view[skip : skip + count])
+            stream = self._volume.sectors.gather(self._spans(first, sectors), sectors * SECTOR_BYTES)
+            stream.truncate(skip + count)
+            data = stream.getvalue() if skip == 0 else stream.getvalue()[skip:]
         self._position += count
         return data
 

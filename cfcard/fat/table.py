@@ -193,7 +193,7 @@ class Table:
         missing = count
         hint = self.hint if 2 <= self.hint < self.top else 2
         for first, last in ((hint, self.top), (2, hint)):
-            for start, found in self._free_runs(first, last):
+            for start, found in self._free_runs(first, last, count):
                 found = min(found, missing)
                 if runs and sum(runs[-1]) == start:
                     runs[-1] = (runs[-1][0], runs[-1][1] + found)
@@ -205,8 +205,8 @@ class Table:
         self.free_count = count - missing
         raise VolumeFull(f"volume is full: {count} clusters wanted, {count - missing} free")
 
-    def _free_runs(self, first: int, last: int) -> Iterator[Run]:
-        """Runs of free clusters from ``first`` to below ``last``, none longer than a page."""
+    def _free_runs(self, first: int, last: int, most: int) -> Iterator[Run]:
+        """Runs of free clusters from ``first`` to below ``last``, none longer than ``most`` or a page."""
         cluster = first
         while cluster < last:
             number, i = divmod(cluster, self._per_page)
@@ -219,9 +219,10 @@ class Table:
                 cluster = base + stop
                 continue
             j = i + 1
-            if page[i:stop] == self._zeros[: stop - i]:
-                j = stop
-            while j < stop and page[j] == 0:
+            limit = min(stop, i + most)
+            if limit > j and page[j:limit] == self._zeros[: limit - j]:
+                j = limit
+            while j < limit and page[j] == 0:
                 j += 1
             yield base + i, j - i
             cluster = base + j
@@ -229,7 +230,7 @@ class Table:
     def count_free(self) -> int:
         """Number of free clusters; reads the whole FAT the first time."""
         if self.free_count is None:
-            self.free_count = sum(count for _, count in self._free_runs(2, self.top))
+            self.free_count = sum(count for _, count in self._free_runs(2, self.top, self.top))
         return self.free_count
 
     # Pages

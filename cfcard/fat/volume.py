@@ -278,11 +278,10 @@ class Volume:
             return b""
         size = entry.size
         runs = self.runs_of(entry)  # first: a damaged entry may claim 4 GiB
-        buf = bytearray(-(-size // SECTOR_BYTES) * SECTOR_BYTES)
-        view = memoryview(buf)
-        for lba, at, length in self._spans(runs, len(buf)):
-            self.sectors.read_into(lba, view[at : at + length])
-        return bytes(view[:size])
+        whole = -(-size // SECTOR_BYTES) * SECTOR_BYTES
+        stream = self.sectors.gather(self._spans(runs, whole), whole)
+        stream.truncate(size)
+        return stream.getvalue()
 
     def replace(self, path: str, data: bytes, /) -> None:
         """Writes a whole file so that a cut at any sector leaves the old content or the new one under ``path``, and the
