@@ -6,7 +6,7 @@ from html import escape
 
 __all__ = ["Content", "Markup", "document", "element", "join", "xml_element"]
 
-VOID = frozenset(("br", "hr", "img", "input", "link", "meta"))
+VOID = frozenset(("br", "hr", "img", "input", "link", "meta", "wbr"))
 """Elements without content or end tag, HTML standard 13.1.2."""
 
 

@@ -69,9 +69,8 @@ def _main(view: BoxView) -> Markup:
         element("p", view.notice, class_="notice", role="note") if view.notice else None,
         _time_warning(view),
         _device(view),
-        _services(view.services),
         _load(view.load),
-        _card(view.card),
+        element("div", _services(view.services), _card(view.card), class_="stack"),
         _certificate(view.certificate),
     )
 
@@ -151,7 +150,13 @@ def _service_state(service: ServiceView) -> Markup:
 
 def _load(load: LoadView) -> Markup:
     bars = (
-        element("div", element("dt", term), element("dd", _meter(value, f"CPU load, {term}"), f"{value * 100:.0f} %"))
+        element(
+            "div",
+            element("dt", term),
+            element(
+                "dd", _meter(value, f"CPU load, {term}"), element("span", f"{value * 100:.0f} %", class_="percent")
+            ),
+        )
         for term, value in (("1 second", load.load_1s), ("10 seconds", load.load_10s), ("1 minute", load.load_60s))
     )
     handshake = f"{load.tls_last_us / 1000:.1f} ms CPU time" if load.tls_handshakes else "none yet"
@@ -245,10 +250,10 @@ def _certificate_entry(entry: CertificateEntry, index: int, count: int) -> Marku
             ("Signature", entry.signature),
             ("Serial number", element("code", entry.serial)),
             ("Version", entry.version),
-            ("Certification authority", "yes" if entry.ca else "no"),
-            ("SHA-1", element("code", fingerprint_words(entry.sha1))),
-            ("MD5", element("code", fingerprint_words(entry.md5))),
-            ("SHA-256", element("code", fingerprint_words(entry.sha256))),
+            ("May issue", "yes, a CA" if entry.ca else "no"),
+            ("SHA-1", _fingerprint(entry.sha1)),
+            ("MD5", _fingerprint(entry.md5)),
+            ("SHA-256", _fingerprint(entry.sha256)),
             ("Download", downloads),
         ),
         open=index == 0,
@@ -265,7 +270,20 @@ def _validity(entry: CertificateEntry) -> Markup:
     state = (
         element("span", "now valid", class_="good") if entry.valid else element("span", "not valid now", class_="bad")
     )
-    return join(f"{entry.not_before} to {entry.not_after} ", state)
+    return join(_moment(entry.not_before), " to ", _moment(entry.not_after), " · ", state)
+
+
+def _moment(text: str) -> Markup:
+    """An ISO 8601 time in UTC, easier to read, and in one line."""
+    return element("time", text.replace("T", " ").replace("Z", " UTC"), datetime=text, class_="line")
+
+
+def _fingerprint(digest: str) -> Markup:
+    """A fingerprint that may only be broken behind a colon."""
+    pieces = fingerprint_words(digest).split(":")
+    return element(
+        "code", *(join(":", element("wbr"), piece) if index else piece for index, piece in enumerate(pieces))
+    )
 
 
 def time_words(time_s: int) -> Markup:

@@ -36,6 +36,7 @@ section {
   background: var(--surface); border: 1px solid var(--edge); border-radius: .6rem;
 }
 .wide, .notice { grid-column: 1 / -1; }
+.stack { display: grid; gap: 1rem; align-content: start; min-width: 0; }
 h2 { margin: 0 0 .6rem; font-size: 1.05rem; font-weight: 650; }
 dl { margin: 0; }
 dl > div {
@@ -56,6 +57,8 @@ thead th { border-top: 0; color: var(--muted); font-size: .85rem; }
 .meters { margin-bottom: .6rem; }
 .meters dd { display: flex; align-items: center; gap: .75rem; }
 meter { flex: 1; min-width: 4rem; height: .8rem; }
+.percent { min-width: 3.2rem; text-align: right; }
+.line { white-space: nowrap; }
 details { border-top: 1px solid var(--edge); padding: .5rem 0; }
 details:last-child { padding-bottom: 0; }
 summary { cursor: pointer; padding: .15rem 0; overflow-wrap: anywhere; }
