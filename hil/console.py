@@ -129,6 +129,7 @@ class Console:
         """Every byte so far."""
         self.position = 0
         """Where the last ``expect`` ended, and the next one begins to look."""
+        self._stale = 0
         self.prompt = prompt
         self.user = user
         self.password = password
@@ -178,6 +179,10 @@ class Console:
         for line in bytes(self.data).splitlines(keepends=True):
             self._log.add(self.time_ns_at(offset), line)
             offset += len(line)
+
+    def forget(self) -> None:
+        """Makes all that was said so far stale: the board behind the cable starts anew. The bytes are kept."""
+        self.position = self._stale = self.mark()
 
     # -- waiting
 
@@ -370,7 +375,7 @@ class Console:
         return self._times[index] if index >= 0 else (0, None)
 
     def _last_line(self) -> str:
-        return _plain(bytes(self.data[self.data.rfind(b"\n") + 1 :]))
+        return _plain(bytes(self.data[max(self._stale, self.data.rfind(b"\n") + 1) :]))
 
     def _fail(self, expected: str, got: str, start: int) -> NoReturn:
         __tracebackhide__ = True

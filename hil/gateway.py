@@ -14,9 +14,11 @@ from board import Board, Model, Program
 from board.flash import Storage
 from board.sparse import SparseStorage
 from cfcard import CompactFlash
+from firmware.leds import READY
 from hil.cards import CARD_SIZE, CardPort, card_from_text
 from hil.console import Console
 from hil.errors import RackMisuse
+from hil.factory import netbios
 from hil.flashfile import FlashFile
 from hil.links import UartLink
 from hil.moment import TimeSource
@@ -122,7 +124,7 @@ class Gateway:
         """Switches it off, waits, and switches it on; what it said so far cannot match a later ``expect``."""
         self.power_off()
         self.bench.run_for(ms=off_ms)
-        self.console.position = self.console.mark()
+        self.console.forget()
         self.power_on()
 
     def press_button(self, ms: int) -> None:
@@ -231,10 +233,11 @@ class Gateway:
         return storage
 
     def _boot_state(self) -> str:
-        """``off``, or what the program says of itself, or that it runs."""
+        """``off``, or what the ready LED shows of it, the one thing to be seen of a board from the beginning."""
         if not self.powered:
             return "off"
-        return str(getattr(self.program, "boot_state", "running"))
+        shown = self.board.leds["ready"].state()
+        return next((state for state, (colour, blink_ms) in READY.items() if shown == _shown(colour, blink_ms)), shown)
 
     def _load(self) -> dict[str, float] | None:
         load = getattr(getattr(self.program, "kernel", self.program), "load", None)
@@ -243,9 +246,9 @@ class Gateway:
         return {name: round(load(ms), 4) for name, ms in (("1s", 1_000), ("10s", 10_000), ("60s", 60_000))}
 
 
-def netbios(model: Model, mac: bytes) -> str:
-    """The name that a gateway gives itself: product and the last three bytes of its address."""
-    return f"{model.product}-{mac[3:].hex('-')}"
+def _shown(colour: str, blink_ms: int) -> str:
+    """How a LED's state reads."""
+    return f"{colour} blinking" if blink_ms else colour
 
 
 def _checked_name(bench: Bench, name: str) -> str:

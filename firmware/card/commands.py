@@ -45,14 +45,15 @@ class CardCommands:
         self._task = card
         self._draw_serial = draw_serial
 
-    @property
-    def _card(self) -> CardTask:
+    async def _card(self) -> CardTask:
+        """The slot, once its contacts are at rest. CommandError where there is none."""
         if self._task is None:
             raise CommandError("this model has no card slot")
+        await self._task.settle()
         return self._task
 
     async def info(self, call: Call) -> Reply:
-        card = self._card
+        card = await self._card()
         data: dict[str, object] = {"state": card.state}
         if card.reason:
             data["reason"] = card.reason
@@ -67,7 +68,7 @@ class CardCommands:
 
     async def ls(self, call: Call) -> Reply:
         path = call.text("path")
-        with self._card.use("ls") as volume:
+        with (await self._card()).use("ls") as volume:
             entries = []
             for name, kind, _, size_bytes in volume.ilistdir(path):
                 entries.append({"name": name, "directory": kind == DIRECTORY, "size_bytes": size_bytes})
@@ -77,20 +78,20 @@ class CardCommands:
         return Reply("\n".join(lines) or "empty", entries)
 
     async def mount(self, call: Call) -> Reply:
-        self._card.mount()
+        (await self._card()).mount()
         return Reply("mounted")
 
     async def unmount(self, call: Call) -> Reply:
-        self._card.unmount()
+        (await self._card()).unmount()
         return Reply("unmounted: the card can be taken out")
 
     async def format(self, call: Call) -> Reply:
         fat = call.get("fat")
-        self._card.format(int(fat) if fat else None, self._draw_serial())
+        (await self._card()).format(int(fat) if fat else None, self._draw_serial())
         return Reply("formatted and mounted")
 
     async def check(self, call: Call) -> Reply:
-        report = self._card.check()
+        report = (await self._card()).check()
         data = {"clean": report.clean, "problems": list(report.problems)}
         return Reply("\n".join(report.problems) or "clean", data)
 

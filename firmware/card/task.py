@@ -24,6 +24,9 @@ from firmware.kernel.booking import booked
 DEBOUNCE_MS = 50
 """Mechanical contacts bounce for a few milliseconds; a card that is being pushed in, for longer."""
 
+SETTLE_LIMIT_MS = 1_000
+"""A contact that bounces for longer is broken, and nobody should have to wait for it."""
+
 CARD_PRESENT = 0
 """Level of the card-detect pin while a card is in: both detect pins are tied to ground in the card."""
 
@@ -61,8 +64,17 @@ class CardTask:
         self._say = say
         self._led = led
         self._changed = Event(kernel)
+        self._steady = Event(kernel)
         self._user = ""
-        slot.detect.irq(lambda _: self._changed.set())
+        slot.detect.irq(self._on_detect)
+
+    def _on_detect(self, _: object) -> None:
+        self._steady.clear()
+        self._changed.set()
+
+    async def settle(self) -> None:
+        """Waits for the contacts to stop bouncing: what was put in or pulled a moment ago is known afterwards."""
+        await self._steady.wait(SETTLE_LIMIT_MS)
 
     async def run(self) -> None:
         """Serves the slot for ever."""
@@ -76,6 +88,8 @@ class CardTask:
             elif present and not self._same_card():
                 self._noticed_out()
                 self._noticed_in()
+            if not self._changed.is_set:
+                self._steady.set()
             await self._changed.wait()
 
     async def _settled(self) -> bool:

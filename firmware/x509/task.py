@@ -155,7 +155,9 @@ class X509Task:
 
     async def root_certificate(self) -> Certificate:
         """The certificate of the CA on the card. CommandError when there is none."""
-        with self._usable_card().use("rootca-show") as volume:
+        card = self._usable_card()
+        await card.settle()
+        with card.use("rootca-show") as volume:
             return (await self._rootca.load(volume)).certificate
 
     async def charge(self, charges: list[Charge]) -> None:
@@ -287,6 +289,7 @@ class X509Task:
         return f"{request.subject.text}: request-get shows it"
 
     async def _make_root_ca(self, job: Job, card: CardTask, order: CertificateOrder) -> str:
+        await card.settle()
         with card.use("rootca-create") as volume:
             await self._rootca.require_empty(volume)
         key = await self._key(job, order, DEVICE, _still_in(card))
@@ -299,6 +302,7 @@ class X509Task:
         return f"{certificate.subject.text} is on the card"
 
     async def _make_issued(self, job: Job, card: CardTask, target: str, order: CertificateOrder, backup: bool) -> str:
+        await card.settle()
         with card.use("rootca-issue") as volume:
             await self._rootca.load(volume)
         key = await self._key(job, order, target, _still_in(card))

@@ -1,0 +1,142 @@
+"""The root CA on the CF card: made there, used from there, and never anywhere else."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from cfcard.fat import Fat
+from hil.bench import Bench
+from hil.cards import CardPort
+from hil.console import Console
+from hil.gateway import Gateway
+
+CREATE = "x509 rootca-create /key 1024-bit /years 10 /dn-cn Bench%20CA"
+
+
+def card_files(card: CardPort) -> dict[str, bytes]:
+    """Every file of the card, read by the host."""
+    volume = Fat().mount(card.card.device)
+    found: dict[str, bytes] = {}
+
+    def walk(directory: str) -> None:
+        for name, kind, _, _ in volume.ilistdir(directory or "/"):
+            path = f"{directory}/{name}"
+            if kind == 0x4000:
+                walk(path)
+            else:
+                found[path] = volume.read_file(path)
+
+    walk("")
+    return found
+
+
+def test_the_three_files_of_the_reference_text_are_on_the_card(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    files = card_files(card)
+    assert files["/CA/cacert.pem"].startswith(b"-----BEGIN CERTIFICATE-----")
+    assert b"PRIVATE KEY-----" in files["/CA/cakey.pem"]
+    assert files["/CA/serial.txt"] == b"01\n"
+    for name in ("cacert.pem", "cakey.pem", "serial.txt"):
+        assert files[f"/CA/{name}"] == files[f"/CABAK/{name}"]
+
+
+def test_the_cas_key_is_neither_in_flash_nor_in_any_output(console: Console, card: CardPort, board: Gateway) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    console.run("x509 rootca-issue /dn-cn dev", timeout_ms=600_000)
+    pem = card_files(card)["/CA/cakey.pem"].decode()
+    body = pem.split("-----")[2].split()
+    assert not any(line in console.text for line in body)
+    der = base64.b64decode("".join(body))
+    secret = der[-64:]
+    assert secret not in board.flash_image
+
+
+def test_a_device_certificate_is_issued_with_serial_and_backup(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    text = console.run(
+        "x509 rootca-issue /years 3 /dn-cn gw.example.com /san-dns gw.example.com /san-ip 192.0.2.1 /backup",
+        timeout_ms=600_000,
+    ).text
+    assert "serial 01" in text
+    device, root = console.run("x509 servercert-show /json").json["chain"]
+    assert device["issuer"] == root["subject"] == "CN=Bench CA"
+    assert device["serial"] == "01"
+    assert set(device["san"]) == {"DNS:gw.example.com", "IP:192.0.2.1"}
+    files = card_files(card)
+    assert files["/CA/serial.txt"] == files["/CABAK/serial.txt"] == b"02\n"
+    assert files["/BACKUP/IP800-06-11-ac-01.pem"].count(b"BEGIN CERTIFICATE") == 2
+
+
+def test_no_serial_number_is_issued_twice(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    serials = []
+    for number in range(4):
+        console.run(f"x509 rootca-issue /key 1024-bit /dn-cn dev{number}", timeout_ms=600_000)
+        serials.append(console.run("x509 servercert-show /index 0 /json").json["serial"])
+    assert serials == ["01", "02", "03", "04"]
+
+
+def test_a_card_with_a_ca_is_not_written_over(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    before = card_files(card)
+    assert "holds a root CA already: CN=Bench CA" in (console.run(CREATE, check=False, timeout_ms=600_000).error or "")
+    assert card_files(card) == before
+
+
+def test_trust_puts_the_root_on_the_trust_list(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    console.run("x509 rootca-trust")
+    (trusted,) = console.run("x509 trust-list /json").json
+    assert trusted["subject"] == "CN=Bench CA"
+    assert "already trusted" in console.run("x509 rootca-trust").text
+
+
+def test_the_ca_works_in_another_box(bench: Bench, console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    card.remove()
+    console.expect("card removed")
+    other = bench.gateway("ip800")
+    other.power_on()
+    other.console.login()
+    other.insert_card(card.card)
+    other.console.expect("card inserted: 64 MiB, mounted")
+    other.console.run("x509 rootca-issue /dn-cn other", timeout_ms=600_000)
+    assert other.console.run("x509 servercert-show /index 0 /json").json["issuer"] == "CN=Bench CA"
+
+
+def test_without_a_card_one_line_says_so(console: Console) -> None:
+    for command in (CREATE, "x509 rootca-show", "x509 rootca-issue /dn-cn x", "card ls", "card check"):
+        assert "no card in the slot" in (console.run(command, check=False).error or ""), command
+
+
+@pytest.mark.gatebench(model="ip232")
+def test_a_model_without_a_slot_says_so(console: Console) -> None:
+    assert "no card slot" in (console.run(CREATE, check=False).error or "")
+
+
+def test_a_card_pulled_during_key_generation_ends_it_with_a_clear_error(
+    console: Console, card: CardPort, bench: Bench
+) -> None:
+    mark = console.mark()
+    console.send_line("x509 rootca-create /key 4096-bit /dn-cn Gone")
+    bench.run_for(ms=5_000)
+    card.remove()
+    console.expect("error: .*the card was removed", since=mark, timeout_ms=60_000)
+    console.expect(console.prompt)
+    assert console.run("card info").text == "state: absent"
+
+
+def test_a_foreign_file_system_is_refused_and_left_alone(console: Console, card: CardPort) -> None:
+    console.run("card info")
+    card.remove()
+    console.expect("card removed")
+    image = b"not a file system".ljust(512, b"\0")
+    card.card.device.writeblocks(0, image)
+    card.insert()
+    console.expect("card inserted: .*no usable FAT file system")
+    assert "no usable FAT" in (console.run(CREATE, check=False).error or "")
+    sector = bytearray(512)
+    card.card.device.readblocks(0, sector)
+    assert bytes(sector) == image
