@@ -126,9 +126,9 @@ class TlsClient:
 
     def request(
         self,
+        method: str = "GET",
         target: str = "/",
         *,
-        method: str = "GET",
         headers: dict[str, str] | None = None,
         body: bytes = b"",
         timeout_ms: float = TIMEOUT_MS,

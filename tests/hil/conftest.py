@@ -25,7 +25,6 @@ class FakeProgram:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.throttled_until_ns = 0
-        self.boot_state = "running"
         self.name = f"{board.model.product}-{board.mac[3:].hex('-')}"
         self._line = bytearray()
         self._state = "login"
