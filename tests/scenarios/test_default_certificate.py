@@ -115,7 +115,7 @@ def test_a_factory_board_serves_https_with_the_manufacturers_certificate(console
     ]
     with TlsClient(board.connect(HTTPS)) as client:
         client.handshake()
-        page = client.request("/")
+        page = client.request("GET", "/")
     assert page.status == 200
     assert "IP800-06-11-ac" in page.text
 
