@@ -64,6 +64,7 @@ class Paste:
         line = bytes(self._line)
         self._line.clear()
         if line.strip() == b".":
+            self._size -= len(line)
             self.done = True
             return True
         self._size += 1

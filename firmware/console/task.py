@@ -201,8 +201,7 @@ class Console:
     async def _serve(self, session: ConsoleSession) -> None:
         self._editor.forget_history()
         while not session.ended:
-            timeout_ms = self.idle_minutes * 60_000 or None
-            event = await self._read_line(f"{self.name}> ", timeout_ms=timeout_ms)
+            event = await self._read_line(f"{self.name}> ", timeout_ms=self._idle_ms)
             if isinstance(event, EndOfInput):
                 return
             if event is None:
@@ -236,24 +235,31 @@ class Console:
 
     async def _supervise(self, task: Task) -> None:
         """Until the command has ended: passes it what is pasted, prints what it says, ends it on Ctrl-C."""
-        idle_since_ns = self._kernel.now_ns
+        last_ns = self._kernel.now_ns
         while not task.done or self._said:
             self._wake.clear()
             if self._take_input():
-                idle_since_ns = self._kernel.now_ns
+                last_ns = self._kernel.now_ns
             await self._print_waiting()
             if task.done or self._wake.is_set:
                 continue
             if self._paste is None:
                 await self._wake.wait()
-            elif not await self._wake.wait(self._paste_left_ms(idle_since_ns)):
+                continue
+            # Nobody pastes for as long as makes a session idle: the command is given up.
+            left_ms = self._left_ms(last_ns, self._idle_ms)
+            if left_ms == 0 or not await self._wake.wait(left_ms):
                 raise Interrupt
 
-    def _paste_left_ms(self, idle_since_ns: int) -> int | None:
-        """Nobody pastes for as long as makes a session idle: the command is given up."""
-        if not self.idle_minutes:
+    @property
+    def _idle_ms(self) -> int | None:
+        return self.idle_minutes * 60_000 or None
+
+    def _left_ms(self, since_ns: int, timeout_ms: int | None) -> int | None:
+        """What is left of a timeout that began at ``since_ns``; None: for ever."""
+        if timeout_ms is None:
             return None
-        return max(1, self.idle_minutes * 60_000 - (self._kernel.now_ns - idle_since_ns) // 1_000_000)
+        return max(0, timeout_ms - (self._kernel.now_ns - since_ns) // 1_000_000)
 
     def _end_command(self) -> None:
         if self._command is not None and not self._command.done:
@@ -266,7 +272,7 @@ class Console:
         self._said.append(f"paste {what}, end with a line that holds only a dot")
         self._paste = paste = Paste()
         self._paste_ended.clear()
-        self._paste.push(self._editor.take_pending())
+        self._editor.push(paste.push(self._editor.take_pending()))
         if not paste.done:
             self._wake.set()
             await self._paste_ended.wait()
@@ -278,12 +284,15 @@ class Console:
         self, prompt: str, echo: bool = True, timeout_ms: int | None = None
     ) -> Line | Interrupted | EndOfInput | None:
         """One line under a prompt. None when nobody typed anything for ``timeout_ms``."""
+        # What others have to say comes above the prompt once it is there: never between a reply and the prompt that
+        # ends it, where a program would take it for a part of the reply.
         editor = self._editor
-        await self._print_waiting()
         await self._write(editor.begin(prompt, echo))
+        last_ns = self._kernel.now_ns
         while True:
             self._wake.clear()
-            arrived = self._take_input()
+            if self._take_input():
+                last_ns = self._kernel.now_ns
             out, event = editor.next()
             await self._write(out)
             if event is not None:
@@ -292,12 +301,14 @@ class Console:
                 await self._write(editor.hide())
                 await self._print_waiting()
                 await self._write(editor.show())
-            elif not arrived and not self._wake.is_set and not await self._wake.wait(timeout_ms):
-                await self._write(b"\r\n")
-                return None
+            elif not self._wake.is_set:
+                left_ms = self._left_ms(last_ns, timeout_ms)
+                if left_ms == 0 or not await self._wake.wait(left_ms):
+                    await self._write(b"\r\n")
+                    return None
 
     def _take_input(self) -> bool:
-        """Reads what has arrived and hands it to whom it belongs. Whether anything had.
+        """Reads what has arrived and hands it to whom it belongs. Whether anything had arrived.
 
         Raises LineBreak after a break, and Interrupt for Ctrl-C while a command runs.
         """

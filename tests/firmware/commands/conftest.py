@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from firmware.commands import FORM_OPTIONS, Argument, Call, Choice, Hex, Number, Operation, Option, Registry, Reply, Text
+from firmware.commands import (
+    FORM_OPTIONS,
+    Argument,
+    Call,
+    Choice,
+    Hex,
+    Number,
+    Operation,
+    Option,
+    Registry,
+    Reply,
+    Text,
+)
 from firmware.errors import CommandError
 
 
@@ -130,7 +142,9 @@ def registry() -> Registry:
     )
     registry.register(Operation("X509", "trust-list", "lists trusted certificates", _echo, query=True))
     registry.register(
-        Operation("X509", "trust-remove", "removes", _echo, options=(Option("sha1", Hex((20,)), required=True, repeat=9),))
+        Operation(
+            "X509", "trust-remove", "removes", _echo, options=(Option("sha1", Hex((20,)), required=True, repeat=9),)
+        )
     )
     registry.register(
         Operation("CARD", "ls", "lists files", _echo, arguments=(Argument("path", default="/", path=True),), query=True)

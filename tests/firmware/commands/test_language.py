@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.commands import Registry, call_from_fields, call_from_line, line_from_call, text_from_value, value_from_text
+from firmware.commands import (
+    Registry,
+    call_from_fields,
+    call_from_line,
+    line_from_call,
+    text_from_value,
+    value_from_text,
+)
 from firmware.commands.language import LINE_LIMIT
 from firmware.errors import CommandError
 
@@ -44,7 +51,10 @@ def test_short_and_long_forms_mean_the_same_operation(registry: Registry, line: 
 
 
 def test_a_top_level_word_is_an_operation_of_module_cmd(registry: Registry) -> None:
-    assert call_from_line(registry, "reset", None).operation is call_from_line(registry, "mod cmd CMD reset", None).operation  # type: ignore[arg-type]
+    assert (
+        call_from_line(registry, "reset", None).operation
+        is call_from_line(registry, "mod cmd CMD reset", None).operation
+    )  # type: ignore[arg-type]
 
 
 def test_options_arrive_typed_and_decoded(registry: Registry) -> None:
@@ -150,7 +160,13 @@ def test_a_bad_line_is_answered_by_one_line_that_names_what_is_wrong(registry: R
 def test_form_fields_left_empty_are_options_left_out(registry: Registry) -> None:
     operation = registry.find("X509", "servercert-create")
     assert operation is not None
-    fields = [("cmd", "servercert-create"), ("redirect", ""), ("type", "Signing request"), ("dn-cn", ""), ("san-dns", "")]
+    fields = [
+        ("cmd", "servercert-create"),
+        ("redirect", ""),
+        ("type", "Signing request"),
+        ("dn-cn", ""),
+        ("san-dns", ""),
+    ]
     call = call_from_fields(operation, fields, None)  # type: ignore[arg-type]
     assert (call.text("type"), call.text("dn-cn"), call.values("san-dns")) == ("Signing request", "", ())
 
