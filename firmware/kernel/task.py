@@ -89,29 +89,25 @@ class Task(Timed):
         """Ends the task: ``Cancelled`` is thrown at its current await. Without effect on one that is done."""
         self._kernel.interrupt(self, Cancelled())
 
-    def join(self) -> Generator[int, None, Any]:
-        """Awaitable: waits until the task is done. Gives its result, or raises what it raised.
+    async def join(self) -> Any:
+        """Waits until the task is done. Gives its result, or raises what it raised (``Cancelled`` if it was).
 
         RuntimeError when a task waits for itself.
         """
-        return _join(self).__await__()
+        if not self.done:
+            await _Joining(self)
+        if self.error is not None:
+            raise self.error
+        return self.result
 
-    def __await__(self) -> Generator[int, None, Any]:
-        return _join(self).__await__()
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.join().__await__()
 
     def _throw_pending(self, _: None) -> int:
         error, self._pending = self._pending, None
         self._send = self._resume
         assert error is not None
         return int(self.coroutine.throw(error))
-
-
-async def _join(task: Task) -> Any:
-    if not task.done:
-        await _Joining(task)
-    if task.error is not None:
-        raise task.error
-    return task.result
 
 
 class _Joining:
