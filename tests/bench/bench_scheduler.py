@@ -23,7 +23,8 @@ ROUNDS = 5
 class FakeWorld:
     """A world in which nothing happens."""
 
-    horizon_ns = FOREVER_NS
+    def __init__(self) -> None:
+        self.horizon_ns = FOREVER_NS
 
 
 class FakeCpu:
@@ -61,6 +62,19 @@ def kernel_timeouts() -> None:
 
     async def sleep() -> None:
         for _ in range(SWITCHES // TASKS):
+            await kernel.sleep_ns(1_000_000)
+
+    for number in range(TASKS):
+        kernel.spawn(sleep(), f"sleep{number}")
+    kernel.run()
+
+
+def kernel_timeouts_with_charges() -> None:
+    kernel = Kernel(FakeCpu())
+
+    async def sleep() -> None:
+        for _ in range(SWITCHES // TASKS):
+            kernel.charge(100, "parse")
             await kernel.sleep_ns(1_000_000)
 
     for number in range(TASKS):
@@ -125,6 +139,7 @@ def main() -> int:
         "asyncio sleep(0)": asyncio_switches,
         "kernel timeout": kernel_timeouts,
         "SimPy timeout": simpy_timeouts,
+        "timeout + charge": kernel_timeouts_with_charges,
     }
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
