@@ -28,15 +28,13 @@ from collections.abc import Callable, Iterable
 from firmware.errors import CertificateError
 from firmware.hal import Costs
 from firmware.tls.credentials import Credentials
-from firmware.tls.messages import Alert, HandshakeEvent, TlsEvent
+from firmware.tls.messages import TLS_1_3, Alert, HandshakeEvent, TlsEvent, certificates_from_message
 from firmware.tls.suites import ServerChoice, choice_from_server_hello, group_from_server_key_exchange
 
-__all__ = ["Charge", "CostMeter", "certificates_from_message"]
+__all__ = ["Charge", "CostMeter"]
 
 Charge = tuple[str, int]
 """(kind, cycles)."""
-
-TLS_1_3 = 0x0304
 
 
 class CostMeter:
@@ -134,27 +132,6 @@ class CostMeter:
         except CertificateError:
             return "tls", self._costs.key_exchange("p256")
         return "rsa-public", self._costs.rsa_public(bits)
-
-
-def certificates_from_message(body: bytes, tls13: bool = False) -> tuple[bytes, ...]:
-    """The chain in a Certificate message as DER, the peer's own first; what is cut short is left out.
-
-    TLS 1.3 puts a context in front and extensions behind each certificate (RFC 8446 4.4.2).
-    """
-    position = 3
-    if tls13:
-        position += 1 + (body[0] if body else 0)
-    chain = []
-    while position + 3 <= len(body):
-        length = int.from_bytes(body[position : position + 3], "big")
-        position += 3
-        if length == 0 or position + length > len(body):
-            break
-        chain.append(body[position : position + length])
-        position += length
-        if tls13:
-            position += 2 + int.from_bytes(body[position : position + 2], "big")
-    return tuple(chain)
 
 
 def _modulus_bits(der: bytes) -> int:

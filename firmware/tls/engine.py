@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING
 
 from firmware.tls.credentials import Credentials
 from firmware.tls.errors import CredentialsError, TlsError
-from firmware.tls.messages import Alert, TlsEvent, event_from_message
+from firmware.tls.messages import (
+    TLS_1_3,
+    Alert,
+    HandshakeEvent,
+    TlsEvent,
+    certificates_from_message,
+    event_from_message,
+)
 from firmware.tls.profiles import DEFAULT_PROFILE, Profile
 
 if TYPE_CHECKING:
@@ -169,6 +176,8 @@ class Engine:
         self.state = State.HANDSHAKE
         self.failure = ""
         """Why the connection failed; empty otherwise."""
+        self.peer_chain_der: tuple[bytes, ...] = ()
+        """What the peer showed, its own certificate first; known even when it is refused. Empty: it showed none."""
         self._connection = SSL.Connection(context, None)
         self._sink = hooks.listen_to(self._connection)
         self._errors = SSL
@@ -176,7 +185,7 @@ class Engine:
             self._connection.set_accept_state()
         else:
             self._connection.set_connect_state()
-            if server_name is not None:
+            if server_name is not None and not is_address(server_name):
                 self._connection.set_tlsext_host_name(server_name.encode("idna"))
 
     @property
@@ -282,7 +291,12 @@ class Engine:
     def _events(self) -> tuple[TlsEvent, ...]:
         messages, self._sink.messages = self._sink.messages, []
         events = (event_from_message(*message) for message in messages)
-        return tuple(event for event in events if event is not None)
+        known = tuple(event for event in events if event is not None)
+        for event in known:
+            if isinstance(event, HandshakeEvent) and event.name == "Certificate" and not event.sent:
+                tls13 = self._connection.get_protocol_version() >= TLS_1_3
+                self.peer_chain_der = certificates_from_message(event.body, tls13)
+        return known
 
     def _output(self) -> bytes:
         chunks = []
@@ -291,6 +305,17 @@ class Engine:
                 chunks.append(self._connection.bio_read(65_536))
         except self._errors.WantReadError:
             return b"".join(chunks)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is named by its IP address, which is no server name to indicate (RFC 6066 3)."""
+    from ipaddress import ip_address
+
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Alert", "HandshakeEvent", "TlsEvent", "alert_name", "alert_sentence"]
+__all__ = [
+    "TLS_1_3",
+    "Alert",
+    "HandshakeEvent",
+    "TlsEvent",
+    "alert_name",
+    "alert_sentence",
+    "certificates_from_message",
+    "event_from_message",
+]
 
 MESSAGE_NAMES = {
     0: "HelloRequest",
@@ -64,6 +73,9 @@ ALERT_NAMES = {
 
 FATAL = 2
 
+TLS_1_3 = 0x0304
+"""Protocol version on the wire, RFC 8446 4.2.1: from here on a Certificate message has another shape."""
+
 
 @dataclass(frozen=True)
 class HandshakeEvent:
@@ -121,3 +133,24 @@ def event_from_message(sent: bool, kind: int, data: bytes) -> TlsEvent | None:
     if kind == 22 and len(data) >= 4:
         return HandshakeEvent(sent, MESSAGE_NAMES.get(data[0], f"handshake_{data[0]}"), data[4:])
     return None
+
+
+def certificates_from_message(body: bytes, tls13: bool = False) -> tuple[bytes, ...]:
+    """The chain in a Certificate message as DER, the peer's own first; what is cut short is left out.
+
+    TLS 1.3 puts a context in front and extensions behind each certificate (RFC 8446 4.4.2).
+    """
+    position = 3
+    if tls13:
+        position += 1 + (body[0] if body else 0)
+    chain = []
+    while position + 3 <= len(body):
+        length = int.from_bytes(body[position : position + 3], "big")
+        position += 3
+        if length == 0 or position + length > len(body):
+            break
+        chain.append(body[position : position + length])
+        position += length
+        if tls13:
+            position += 2 + int.from_bytes(body[position : position + 2], "big")
+    return tuple(chain)

@@ -88,6 +88,11 @@ class TlsStream:
         """Name of the cipher suite, in OpenSSL's words."""
         return self._engine.cipher
 
+    @property
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        """Certificates that the peer showed, its own first."""
+        return self._engine.peer_chain_der
+
     async def handshake(self) -> None:
         """Goes through the handshake. TlsError when it fails, when the peer is too slow, or when it goes away."""
         try:

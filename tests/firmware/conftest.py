@@ -243,7 +243,7 @@ def service_board() -> ServiceBoard:
     return ServiceBoard()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_credentials() -> Callable[..., Credentials]:
     """``make_credentials(bits, hash_name="sha256")``; the same arguments give the same object."""
     return credentials_for

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from firmware.tls import Alert, ContextCache, CostMeter, Engine, HandshakeEvent, Role, State, profile_from_name
-from firmware.tls.cost import certificates_from_message
+from firmware.tls.messages import certificates_from_message
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware.tls import (
     PROFILES,
@@ -20,6 +22,8 @@ from firmware.tls import (
     TlsError,
     profile_from_name,
 )
+
+CACHE = ContextCache()
 
 
 def handshake(engine, peer):
@@ -262,3 +266,30 @@ def test_an_unknown_profile_is_named_with_the_known_ones():
 def test_importing_tls_does_not_load_openssl():
     code = "import sys, firmware.tls; print(sorted({'OpenSSL', 'cryptography'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("profile", ["v11", "modern"])
+def test_a_client_knows_the_chain_that_it_was_shown(make_credentials, profile):
+    cache, credentials = ContextCache(), make_credentials(1024)
+    server = Engine(cache.server(credentials, profile_from_name(profile)), Role.SERVER)
+    client = Engine(cache.client(profile=profile_from_name(profile)), Role.CLIENT)
+    data = client.step(b"").output
+    while data:
+        data = client.step(server.step(data).output).output
+    assert client.state is State.OPEN
+    assert client.peer_chain_der == credentials.chain_der
+    assert server.peer_chain_der == ()
+
+
+@pytest.mark.parametrize(("host", "sent"), [("box.example", True), ("192.0.2.1", False), ("[2001:db8::1]", False)])
+def test_a_server_name_is_sent_unless_it_is_an_address(host, sent):
+    hello = Engine(ContextCache().client(), Role.CLIENT, host).step(b"").output
+    assert (host.encode() in hello) is sent
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4))
+def test_no_bytes_make_the_engine_raise(make_credentials, pieces):
+    engine = Engine(CACHE.server(make_credentials(1024)), Role.SERVER)
+    for piece in pieces:
+        step = engine.step(b"\x16\x03\x01" + piece)
+        assert step.state in (State.HANDSHAKE, State.FAILED)
