@@ -28,6 +28,7 @@ class Fault(enum.Enum):
     BURN_ZEROS = "burn-zeros"  # gone while writing: the sector reads as all zero
     UNREADABLE = "unreadable"  # gone while writing: the sector can no longer be read until it is written again
     LOSE = "lose"  # write number `at` is reported as done and never happens
+    MISDIRECT = "misdirect"  # write number `at` lands in the next sector and is reported as done
     WRITE_ERROR = "write-error"  # write number `at` fails with EIO and changes nothing; the card lives on
     READ_ONCE = "read-once"  # the first read of sector `at` fails, later ones work
     READ_ALWAYS = "read-always"  # every read of sector `at` fails until it is written
@@ -58,7 +59,7 @@ class FaultyDevice(Layer):
     Attributes:
         fired: the faults that happened, in order. A sweep goes on until a run leaves this empty.
 
-    Not modelled: reordering and misdirection of writes.
+    Not modelled: reordering of writes.
     """
 
     def __init__(self, inner: BlockDevice, *, cut: Callable[[], BaseException] = NoCard) -> None:
@@ -130,7 +131,7 @@ class FaultyDevice(Layer):
             raise CardProtected
         self._unreadable.discard(lba)
         if due is not Fault.LOSE:
-            self.inner.writeblocks(lba, data)
+            self.inner.writeblocks(lba + (due is Fault.MISDIRECT), data)
 
     def _due(self) -> Fault | None:
         due = None

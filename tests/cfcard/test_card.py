@@ -1,0 +1,64 @@
+"""What a CompactFlash card says of itself, and how long it takes."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from cfcard import CardProtected, CompactFlash, RamDevice, Timing
+from cfcard.identify import geometry_from_sectors, identify_block, string_from_identify
+
+
+def test_identify_is_that_of_a_compactflash_card() -> None:
+    card = CompactFlash(RamDevice(64 << 20), serial="SN42", model="TEST CARD")
+    block = card.identify()
+    words = struct.unpack("<256H", block)
+    assert len(block) == 512
+    assert words[0] == 0x848A
+    assert (words[1], words[3], words[6]) == (1024, 4, 32)
+    assert words[7] << 16 | words[8] == 131_072, "word 7 is the high half"
+    assert words[61] << 16 | words[60] == 131_072, "word 61 is the high half"
+    assert words[49] & 1 << 9, "LBA"
+    assert words[83] & 1 << 2, "CFA command set"
+
+
+def test_strings_lie_byte_swapped() -> None:
+    block = identify_block(2048, serial="SN42", model="TEST CARD")
+    assert block[54:64] == b"ETTSC RA D"
+    assert block[20:40] == b" " * 16 + b"NS24", "the serial number is right-justified"
+    assert string_from_identify(block, 10, 10) == "SN42"
+    assert string_from_identify(block, 27, 20) == "TEST CARD"
+    assert string_from_identify(block, 23, 4) == "GB 1.00"
+
+
+@pytest.mark.parametrize("mib", [2, 16, 32, 64, 128, 256, 512, 2048, 32_768])
+def test_geometry_covers_the_card(mib: int) -> None:
+    geometry = geometry_from_sectors(mib << 11)
+    assert geometry.capacity_sectors <= mib << 11
+    assert geometry.cylinders <= 16_383
+    assert 1 <= geometry.sectors <= 63
+    assert geometry.heads <= 16
+    if mib <= 256:
+        assert geometry.capacity_sectors == mib << 11
+        assert geometry.cylinders <= 1024
+    assert geometry.chs_from_lba(0) == (0, 0, 1)
+    assert geometry.chs_from_lba(geometry.sectors) == (0, 1, 1)
+
+
+def test_time_has_a_part_per_command_and_a_part_per_sector() -> None:
+    card = CompactFlash(RamDevice(1 << 20))
+    assert card.read_us(1) == 300 + 103
+    assert card.write_us(1) == 700 + 103
+    assert card.read_us(100) == 300 + 10_240
+    slow = CompactFlash(RamDevice(1 << 20), timing=Timing(read_command_us=1000, write_command_us=2000, bytes_per_s=512))
+    assert (slow.read_us(2), slow.write_us(1)) == (2_001_000, 1_002_000)
+
+
+def test_write_protection_is_the_cards_word() -> None:
+    card = CompactFlash(RamDevice(1 << 20), write_protected=True)
+    with pytest.raises(CardProtected, match="write-protected"):
+        card.device.writeblocks(0, bytes(512))
+    card.write_protected = False
+    card.device.writeblocks(0, bytes(512))
+    assert CompactFlash(RamDevice(512, write_protected=True)).write_protected
