@@ -62,7 +62,7 @@ ORDER = (
 )
 
 ONLY_LOOKING = ("xml-info", "servercert-get", "servercert-wait", "request-get")
-"""Change nothing, so the log of administration need not have them; they have no ``/json`` because they print a format."""
+"""Change nothing, so the log of administration need not have them; they print a format of their own, not JSON."""
 
 REUSE_WARNING = "warning: the old key pair is used again, which is not recommended"
 
