@@ -180,10 +180,35 @@ def test_a_peer_that_says_nothing_is_given_up_after_30_s(service_board, acceptin
     _, stream, statistics = accepting()
     service_board.run_ms(29_999)
     assert stream.status == "open"
-    with pytest.raises(TlsError, match=r"192\.0\.2\.7:40000 not done within 30000 ms"):
+    with pytest.raises(TlsError, match=r"192\.0\.2\.7:40000: waited 30 s for the peer"):
         service_board.run_ms(2)
     assert stream.status == "closed"
     assert (statistics.handshakes, statistics.failed) == (0, 1)
+
+
+def test_a_peer_that_dribbles_is_given_up_as_well(service_board, accepting, make_peer):
+    _, stream, _ = accepting()
+    hello = make_peer().exchange()
+    for index in range(14):
+        stream.feed(hello[index : index + 1])
+        service_board.run_ms(2_000)
+    assert stream.status == "open"
+    stream.feed(hello[14:15])
+    with pytest.raises(TlsError, match="waited 30 s"):
+        service_board.run_ms(2_001)
+
+
+def test_peers_that_all_come_at_once_are_all_served_however_long_it_takes(service_board, accepting, make_peer):
+    crowd = [(*accepting(4096), make_peer()) for _ in range(20)]
+    for _, stream, _, peer in crowd:
+        stream.feed(peer.exchange())
+    service_board.run_ms(100)
+    for _, stream, _, peer in crowd:
+        stream.feed(peer.exchange(stream.take()))
+    service_board.run_ms(36_000)
+    assert not any(task.done for task, _, _, _ in crowd)
+    service_board.run_ms(3_000)
+    assert all(statistics.handshakes == 1 for _, _, statistics, _ in crowd)
 
 
 def test_a_peer_that_speaks_no_tls_gets_an_alert_and_a_line_in_the_log(service_board, accepting):
