@@ -32,7 +32,7 @@ from firmware.errors import CertificateError
 from firmware.x509.arithmetic import Power, modular_power
 from firmware.x509.key import KEY_BITS, PrivateKey, private_key_from_primes
 
-__all__ = ["KeySearch", "Progress", "RandomSource", "expected_steps", "key_search"]
+__all__ = ["KeySearch", "Progress", "RandomSource", "candidates", "expected_steps", "key_search"]
 
 PUBLIC_EXPONENT = 65537
 SIEVE_LIMIT = 17_000
@@ -112,7 +112,7 @@ class _Search:
     def prime(self) -> Generator[Progress, None, int]:
         tested = 0
         while True:
-            for candidate in _candidates(self._draw(self.prime_bits) | 3 << (self.prime_bits - 2) | 1):
+            for candidate in candidates(self._draw(self.prime_bits) | 3 << (self.prime_bits - 2) | 1):
                 # RFC 8017 3.1: e must have an inverse modulo p-1. And the window must not run over the top.
                 if candidate % PUBLIC_EXPONENT == 1 or candidate.bit_length() > self.prime_bits:
                     continue
@@ -162,7 +162,7 @@ def _small_primes() -> tuple[int, ...]:
     return tuple(n for n in range(3, SIEVE_LIMIT, 2) if flags[n])
 
 
-def _candidates(start: int) -> Iterator[int]:
+def candidates(start: int) -> Iterator[int]:
     """The odd numbers of the window from ``start`` that no small prime divides, in ascending order."""
     flags = bytearray(b"\x01") * WINDOW
     for prime in _small_primes():

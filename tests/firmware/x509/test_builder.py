@@ -19,6 +19,7 @@ from firmware.x509 import (
     CertificateOrder,
     DistinguishedName,
     PrivateKey,
+    extension,
     issued_certificate,
     root_certificate,
     self_signed_certificate,
@@ -115,8 +116,6 @@ def test_a_certificate_from_a_ca_names_it_and_carries_its_signature(
 def test_the_authority_key_identifier_is_the_ca_s_own_word_for_its_key(
     keys: Keys, order: CertificateOrder, template: CertificateTemplate, now_s: int
 ) -> None:
-    from firmware.x509 import extension
-
     extensions = (extension.basic_constraints(ca=True), extension.subject_key_identifier(b"mine"))
     ca = issue(replace(template, extensions=extensions), keys[1024])
     made = issued_certificate(order, keys[2048].public_key, ca, keys[1024], 2, now_s)
@@ -137,6 +136,25 @@ def test_a_ca_that_is_none_or_another_s_or_out_of_date_issues_nothing(
     device = self_signed_certificate(order, keys[1024], now_s, random.Random(1))
     with pytest.raises(CertificateError, match="is not a CA certificate"):
         issued_certificate(order, public, device, keys[1024], 2, now_s)
+
+
+def test_both_extensions_must_say_that_a_ca_is_one(
+    keys: Keys, order: CertificateOrder, template: CertificateTemplate, now_s: int
+) -> None:
+    ca, signs, other = (
+        extension.basic_constraints(ca=True),
+        extension.key_usage("keyCertSign"),
+        extension.key_usage("cRLSign"),
+    )
+    for extensions, fit in (((signs,), False), ((ca, other), False), ((ca,), True), ((ca, signs), True)):
+        authority = issue(replace(template, extensions=extensions), keys[1024])
+        try:
+            made = issued_certificate(order, keys[2048].public_key, authority, keys[1024], 2, now_s)
+        except CertificateError:
+            assert not fit
+        else:
+            assert fit
+            assert made.is_signed_by(keys[1024].public_key)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from firmware.errors import CertificateError
 from firmware.x509 import (
     Certificate,
+    DistinguishedName,
     PrivateKey,
     certificate_from_der,
     certificate_text,
@@ -131,6 +132,20 @@ def test_unique_identifiers_of_version_2_are_passed_over(template: CertificateTe
     plain = replace(template, version=2, extensions=()).tbs()
     tbs = der.sequence(der.Reader(plain, "tbs").take().content, der.context(1, b"\x00\x01", constructed=False))
     assert certificate_from_der(signed(tbs, keys[1024])).version == 2
+
+
+def test_a_certificate_with_its_own_signature_and_another_issuer_s_name_is_not_self_signed(
+    template: CertificateTemplate, keys: Keys
+) -> None:
+    certificate = issue(replace(template, issuer=DistinguishedName(common_name="Another").name()), keys[1024])
+    assert certificate.is_signed_by(certificate.public_key)
+    assert not certificate.is_self_signed
+
+
+def test_a_fourth_version_is_refused(template: CertificateTemplate, keys: Keys) -> None:
+    tbs = template.tbs().replace(der.context(0, der.integer(2)), der.context(0, der.integer(3)), 1)
+    with pytest.raises(CertificateError, match="version field 3, known are 0 to 2"):
+        certificate_from_der(signed(tbs, keys[1024]))
 
 
 def with_extensions(template: CertificateTemplate, keys: Keys, *extensions: bytes) -> Certificate:

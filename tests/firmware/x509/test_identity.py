@@ -102,6 +102,13 @@ def test_two_authorities_that_sign_each_other_do_not_make_an_endless_chain(
     assert identity_from_certificates((second, first), keys[1024]).chain == (first, second)
 
 
+def test_a_device_that_shares_its_key_with_its_root_comes_first(template: CertificateTemplate, keys: Keys) -> None:
+    root = issue(template, keys[1024])
+    device = issue(replace(template, subject=DistinguishedName(common_name="Device").name(), serial=2), keys[1024])
+    for certificates in ((root, device), (device, root)):
+        assert identity_from_certificates(certificates, keys[1024]).chain == (device, root)
+
+
 def test_a_chain_of_more_than_ten_is_refused(template: CertificateTemplate, keys: Keys) -> None:
     many = [issue(replace(template, serial=serial), keys[1024]) for serial in range(1, 12)]
     with pytest.raises(CertificateError, match="chain of 11 certificates, limit 10"):

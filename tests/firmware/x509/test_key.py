@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping
 
@@ -85,6 +86,27 @@ def test_other_data_hash_key_or_length_does_not_verify(keys: Keys, other_key: Pr
 @pytest.mark.parametrize("exponent", [1, 2, 3, (1 << 80) + 1])
 def test_senseless_public_keys_verify_nothing(modulus: int, exponent: int) -> None:
     assert not PublicKey(modulus, exponent).verify("sha256", b"data", bytes(128))
+
+
+def forged(size_bytes: int) -> tuple[PublicKey, bytes]:
+    """A key made for one signature of b"data": n = s**3 - EM, so s**3 = EM modulo n (EM as in RFC 8017 9.2)."""
+    digest = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(b"data").digest()
+    encoded = int.from_bytes(b"\x00\x01" + b"\xff" * (size_bytes - 3 - len(digest)) + b"\x00" + digest, "big")
+    root = 0
+    for bit in reversed(range(8 * size_bytes // 3 + 1)):
+        if (root | 1 << bit) ** 3 < 1 << 8 * size_bytes:
+            root |= 1 << bit
+    root -= (root ^ encoded ^ 1) & 1  # n must be odd
+    return PublicKey(root**3 - encoded, 3), root.to_bytes(size_bytes, "big")
+
+
+def test_keys_beyond_the_limit_verify_nothing_however_right_the_signature_is() -> None:
+    key, signature = forged(1024)
+    assert key.bits == 8192
+    assert key.verify("sha256", b"data", signature)
+    key, signature = forged(1025)
+    assert key.bits == 8200
+    assert not key.verify("sha256", b"data", signature)
 
 
 def test_an_unknown_hash_is_an_error(keys: Keys) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from firmware.errors import CertificateError
 from firmware.x509 import PrivateKey, key_search
 from firmware.x509.arithmetic import modular_power, plain_power
-from firmware.x509.keygen import KeySearch, expected_steps
+from firmware.x509.keygen import SIEVE_LIMIT, WINDOW, KeySearch, candidates, expected_steps
 
 Drain = Callable[[KeySearch], PrivateKey]
 
@@ -103,21 +103,50 @@ def test_other_sizes_are_refused(bits: int) -> None:
         next(key_search(bits, random.Random(1)))
 
 
-def test_two_primes_that_lie_too_near_are_not_used(drain: Drain) -> None:
-    class Stuck:
-        """Gives the first two starts alike, so that both searches find the same prime."""
+def test_the_sieve_leaves_exactly_the_odd_numbers_without_a_small_factor() -> None:
+    start = (3 << 510) | 12345
+    primes = [n for n in range(3, SIEVE_LIMIT) if all(n % d for d in range(2, math.isqrt(n) + 1))]
+    product = math.prod(primes)
+    left = [n for n in range(start, start + 2 * WINDOW, 2) if math.gcd(n, product) == 1]
+    assert list(candidates(start)) == left
+    assert 0.04 < len(left) / WINDOW < 0.16
 
-        def __init__(self) -> None:
-            self.source = random.Random(4)
-            self.first = self.source.randbytes(64)
-            self.draws = 0
 
-        def randbytes(self, n: int, /) -> bytes:
-            self.draws += 1
-            # Draws 2 to 5 are the bases of the rounds for the first prime.
-            return self.first if self.draws in (1, 6) else self.source.randbytes(n)
+class Scripted:
+    """Gives set draws at set places, and random ones otherwise."""
 
-    source = Stuck()
-    key = drain(key_search(1024, source))
+    def __init__(self, draws: Mapping[int, bytes]) -> None:
+        self.draws = 0
+        self._set = draws
+        self._source = random.Random(4)
+
+    def randbytes(self, n: int, /) -> bytes:
+        self.draws += 1
+        return self._set.get(self.draws) or self._source.randbytes(n)
+
+
+def test_a_prime_to_which_the_exponent_has_no_inverse_is_passed_over(drain: Drain) -> None:
+    unfit = (3 << 510) // 131_074 * 131_074 + 131_075
+    while modular_power(2, unfit - 1, unfit) != 1:
+        unfit += 131_074
+    assert unfit % 65_537 == 1
+    assert next(candidates(unfit)) == unfit
+    key = drain(key_search(1024, Scripted({1: unfit.to_bytes(64, "big")})))
+    assert unfit < key.prime1
+    assert unfit not in (key.prime1, key.prime2)
+
+
+def test_two_primes_that_lie_too_near_are_not_used() -> None:
+    start = random.Random(5).randbytes(64)
+    # Draws 2 to 5 are the bases of the rounds for the first prime; draw 6 leads to the same prime again.
+    source = Scripted({1: start, 6: start})
+    search = key_search(1024, source)
+    fractions = []
+    try:
+        while True:
+            fractions.append(next(search).fraction)
+    except StopIteration as end:
+        key = end.value
     assert source.draws > 10
     assert (key.prime1 - key.prime2).bit_length() > 412
+    assert fractions == sorted(fractions)

@@ -93,6 +93,17 @@ def test_names_are_equal_whatever_their_case_blanks_and_string_types() -> None:
     assert common_name(der.UTF8_STRING, b"STRASSE") == common_name(der.UTF8_STRING, "straße".encode())
 
 
+def test_attributes_of_one_set_have_no_order() -> None:
+    a, b = (CN, der.UTF8_STRING, b"a"), (O, der.UTF8_STRING, b"b")
+    swapped = der.sequence(
+        der.tagged(der.SET, b"".join(der.sequence(der.object_identifier(o), der.tagged(t, v)) for o, t, v in (b, a)))
+    )
+    name = name_from_element(Reader(swapped, "name").take())
+    assert name.raw != encoded_name([a, b]).raw
+    assert name == encoded_name([a, b])
+    assert hash(name) == hash(encoded_name([a, b]))
+
+
 def test_names_differ_by_value_type_order_and_grouping() -> None:
     a, b = (CN, der.UTF8_STRING, b"a"), (O, der.UTF8_STRING, b"b")
     assert encoded_name([a]) != encoded_name([(CN, der.UTF8_STRING, b"ab")])

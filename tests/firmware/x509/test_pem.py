@@ -71,6 +71,7 @@ def test_text_without_a_block_gives_none() -> None:
         (PEM.replace("END CERTIFICATE", "END PRIVATE KEY"), r"PEM block 1 \(CERTIFICATE\) ends as PRIVATE KEY"),
         (PEM.replace("AAEC", "AA!C"), "damaged"),
         (PEM.replace("AAEC", "AAE"), "damaged"),
+        (PEM.replace("AAEC", "AAEC!"), "damaged"),
         (PEM.replace("AAEC", "AAéC"), "damaged"),
         ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "empty"),
         (PEM.replace("-----\nAA", "-----\nProc-Type: 4,ENCRYPTED\n\nAA"), "is encrypted"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from firmware.x509 import Certificate
+from firmware.x509 import Certificate, PrivateKey
+from firmware.x509.builder import CertificateTemplate, issue
 from firmware.x509.work import chain_work, parsing_work, search_step_work, signing_work, verification_work
 
 
@@ -41,7 +44,11 @@ def test_parsing_and_searching_cost_per_piece(costs: Any) -> None:
     assert search_step_work(costs, 4096) == [("keygen", 28_672)]
 
 
-def test_a_chain_costs_one_verification_per_link(costs: Any, root: Certificate) -> None:
+def test_a_chain_costs_one_verification_per_link_with_the_issuer_s_key(
+    costs: Any, root: Certificate, template: CertificateTemplate, keys: Mapping[int, PrivateKey]
+) -> None:
     link = verification_work(costs, 1024, "sha256", len(root.tbs))
     assert chain_work(costs, (root,)) == parsing_work(costs, 1)
+    larger = issue(replace(template, spki=keys[2048].spki()), keys[1024])
+    assert chain_work(costs, (root, larger))[1:] == verification_work(costs, 2048, "sha256", len(root.tbs))
     assert chain_work(costs, (root, root, root)) == [*parsing_work(costs, 3), *link, *link]
