@@ -274,7 +274,8 @@ class Directory:
             VolumeFull: it cannot.
         """
         deleted = bytes(self._data[0 : self._end * SLOT_BYTES : SLOT_BYTES])
-        at = deleted.find(bytes((DELETED,)) * count)
+        # More slots than a sector has are only safe behind the end mark.
+        at = deleted.find(bytes((DELETED,)) * count) if count <= SLOTS_PER_SECTOR else -1
         while at >= 0:
             if _one_sector(at, count):
                 return at

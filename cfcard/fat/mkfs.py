@@ -30,6 +30,9 @@ MIB = 2048
 FAT12_BELOW = 16 * MIB
 FAT32_FROM = 512 * MIB
 
+MARGIN = 16
+"""Distance in clusters from the borders between the FATs: some systems are off by a few (FAT specification)."""
+
 ROOT_ENTRIES = 512
 FATS = 2
 MEDIA = 0xF8
@@ -146,9 +149,9 @@ def _plan(size: int, start: int, fat: int | None, serial: int, label: bytes, geo
         raise CardError(f"FAT{kind}: there are 12, 16 and 32", errno.EINVAL)
     usual = _usual_cluster(kind, size)
     low, high = {
-        12: (1, FAT12_CLUSTERS - 1),
-        16: (FAT12_CLUSTERS, FAT16_CLUSTERS - 1),
-        32: (FAT16_CLUSTERS, 0x0FFF_FFF4),
+        12: (1, FAT12_CLUSTERS - MARGIN),
+        16: (FAT12_CLUSTERS + MARGIN, FAT16_CLUSTERS - MARGIN),
+        32: (FAT16_CLUSTERS + MARGIN, 0x0FFF_FFF4),
     }[kind]
     # From the usual cluster size to the largest one, and only then to smaller ones, which a small card may need.
     for per_cluster in [c for c in (1, 2, 4, 8, 16, 32, 64) if c >= usual] + [c for c in (4, 2, 1) if c < usual]:

@@ -9,6 +9,9 @@ the old state or the new one, with lost clusters at worst::
     mkdir       the new directory's cluster | FATs | sync | the parent's sector | sync
     overwrite   the file's own sectors, nothing else
 
+The dirty flag is left as it was found: a PC sets it while it has a volume mounted; here every call ends in a state that
+needs no repair, and an interrupted one leaves lost clusters at worst.
+
 What is kept in memory (pages of the FAT, some directories) is written through at the end of each call. After a write
 that failed all of it is dropped, and the card's own word counts.
 """
@@ -89,8 +92,8 @@ class Volume:
 
     @property
     def label(self) -> str:
-        """Volume label: the root directory's, else the boot sector's."""
-        return self.tree.root().label or self.bpb.label
+        """Volume label: the root directory's, else the boot sector's; empty for none."""
+        return self.tree.root().label or ("" if self.bpb.label == "NO NAME" else self.bpb.label)
 
     @property
     def dirty(self) -> bool:

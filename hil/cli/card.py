@@ -199,7 +199,7 @@ def _info(args: argparse.Namespace) -> int:
         _line(f"volume    FAT{volume.fat}, {volume.bpb.fats} FATs, {clusters} clusters of {cluster} bytes")
         _line(f"free      {free * cluster} bytes")
         _line(f"serial    {volume.serial >> 16:04X}-{volume.serial & 0xFFFF:04X}")
-        _line(f"label     {volume.label}")
+        _line(f"label     {volume.label or 'none'}")
         _line(f"state     {'dirty: was not ejected, run a check' if volume.dirty else 'clean'}")
     return OK
 
@@ -305,6 +305,8 @@ def _report(run: Command, args: argparse.Namespace) -> int:
     except CardError as error:
         text = _sentence(error, args.file)
         code = USAGE if error.errno == errno.EINVAL else FAILED
+    except BrokenPipeError:
+        raise  # whoever read our output has gone: that is nobody's fault
     except OSError as error:
         text, code = _sentence(error), FAILED
     print(f"gatebench: {text}", file=sys.stderr)
