@@ -86,6 +86,9 @@ class PacedClock(VirtualClock):
         when_ns = min(self._due_ns(), self._limit_ns)
         if (next_ns := self.next_ns) is not None:
             when_ns = min(when_ns, next_ns)
+        self._move_to(when_ns)
+
+    def _move_to(self, when_ns: int) -> None:
         if when_ns > self.now_ns:
             self.now_ns = when_ns
             self._look_ahead()
@@ -113,7 +116,7 @@ class PacedClock(VirtualClock):
         if wait_ns > 0 or wall_ns - self._polled_ns > POLL_EVERY_NS:
             self._polled_ns = wall_ns
             self._poll(min(max(wait_ns / 1e9, 0.0), LONGEST_WAIT_S))
-        self.catch_up()
+        self._move_to(min(self._due_ns(), when_ns))
 
     def _due_ns(self) -> int:
         """Where virtual time should be by the wall clock."""
