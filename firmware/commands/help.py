@@ -8,6 +8,9 @@ from firmware.commands.registry import TOP_LEVEL, Argument, Call, Operation, Opt
 
 __all__ = ["register_help"]
 
+COLUMNS = 79
+"""What fits a terminal of 80 columns without touching its last one."""
+
 
 def register_help(registry: Registry) -> None:
     """Registers ``help``, ``help MODULE`` and ``help COMMAND``."""
@@ -38,12 +41,16 @@ def register_help(registry: Registry) -> None:
 
 
 def _overview(registry: Registry) -> Reply:
+    from textwrap import wrap  # pulls in the regular expressions, which boot to the login prompt does without
+
     lines = _table([(operation.usage, operation.help) for operation in registry.operations(TOP_LEVEL)])
     modules = [module for module in registry.modules if module != TOP_LEVEL]
     if modules:
-        lines += ["", "modules (help MODULE lists their commands; x509 ... and mod cmd X509 ... are the same):"]
-        lines += [f"  {module}" for module in modules]
-    lines += ["", "a blank inside a value is written %20; /json prints an answer as one line of JSON"]
+        lines += ["", "modules (x509 trust-list and mod cmd X509 trust-list are the same):"]
+        for module in modules:
+            names = ", ".join(operation.name for operation in registry.operations(module))
+            lines += wrap(names, COLUMNS, initial_indent=f"  {module:<7} ", subsequent_indent=" " * 10)
+    lines += ["", "a blank inside a value is written %20; /json makes an answer one line of JSON"]
     return Reply(
         "\n".join(lines), {module: [each.name for each in registry.operations(module)] for module in registry.modules}
     )

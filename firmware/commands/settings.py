@@ -98,7 +98,7 @@ class Settings:
     def change(self, module: str, pairs: Pairs) -> None:
         """Sets options in the working copy, all or none. CommandError, ConfigError."""
         entry = self._module(module)
-        entry.working = {**entry.working, **_checked(module, entry, pairs)}
+        entry.working.update(_checked(module, entry, pairs))
 
     def add(self, module: str, pairs: Pairs) -> None:
         """As ``change``, for options that are not set yet."""
@@ -107,7 +107,7 @@ class Settings:
         for name in checked:
             if name in entry.working:
                 raise ConfigError(name, f"/{name} of {module.upper()} is set already, use config change")
-        entry.working = {**entry.working, **checked}
+        entry.working.update(checked)
 
     def remove(self, module: str, names: Sequence[str] = ()) -> None:
         """Takes options, or without names all of the module's, back to their defaults in the working copy."""

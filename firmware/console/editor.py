@@ -176,8 +176,8 @@ class LineEditor:
     # Bytes to keys.
 
     def _byte(self, byte: int) -> Event | None:
-        if self._after_cr and byte in (0x0A, 0x00):
-            # CR LF and telnet's CR NUL end one line, not two.
+        if self._after_cr and byte == 0x0A:
+            # CR LF ends one line, not two.
             self._after_cr = False
             return None
         self._after_cr = byte == 0x0D

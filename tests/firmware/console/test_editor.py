@@ -133,6 +133,24 @@ def test_after_any_keys_the_screen_shows_the_line_and_the_cursor(
     assert desk.editor.text.endswith("!")
 
 
+EDITS = (b"\x7f", b"\x01", b"\x0b", b"ab", LEFT, b"c", b"\x1b[3~", UP, LEFT, b"\x05", b"d", b"\x17", UP, DOWN, b"\x15")
+
+
+@pytest.mark.parametrize("length", range(1, 46))
+def test_edits_at_every_place_of_a_row_leave_a_right_screen(make_terminal: Callable[..., Any], length: int) -> None:
+    columns = 20
+    desk = Desk(make_terminal(columns))
+    desk.editor.columns = columns
+    desk.type(b"x" * length + b"\r", b"y" * length)
+    for edit in EDITS:
+        desk.type(edit)
+        rows = rows_of(PROMPT + desk.editor.text, columns)
+        assert desk.terminal.screen[-len(rows) :] == rows, edit
+        above = rows_of(PROMPT + "x" * length, columns)
+        assert desk.terminal.screen[: len(above)] == above, edit
+        assert len(desk.terminal.screen) == len(above) + len(rows), edit
+
+
 def rows_of(text: str, columns: int) -> list[str]:
     return [text[i : i + columns].rstrip() for i in range(0, len(text.rstrip()), columns)]
 

@@ -42,6 +42,16 @@ def test_many_wrong_passwords_lock_everybody_out_for_a_while(line_bench: Any) ->
     line_bench.login()
 
 
+def test_a_right_password_forgets_the_wrong_ones(line_bench: Any) -> None:
+    for password in ("one", "two", "ip800", "three", "four"):
+        line_bench.type("admin\r")
+        answer = line_bench.type(f"{password}\r")
+        if password == "ip800":
+            line_bench.type("exit\r")
+        else:
+            assert answer.endswith("error: wrong user or password\r\nlogin: ")
+
+
 def test_a_command_is_answered_and_the_prompt_comes_back(line_bench: Any) -> None:
     line_bench.login()
     assert line_bench.type("test show\r") == f"test show\r\nfirst\r\nsecond\r\n{PROMPT}"
