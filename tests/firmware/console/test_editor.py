@@ -133,7 +133,10 @@ def test_after_any_keys_the_screen_shows_the_line_and_the_cursor(
     assert desk.editor.text.endswith("!")
 
 
-EDITS = (b"\x7f", b"\x01", b"\x0b", b"ab", LEFT, b"c", b"\x1b[3~", UP, LEFT, b"\x05", b"d", b"\x17", UP, DOWN, b"\x15")
+EDITS = (
+    *(b"\x7f", b"\x01", b"\x1b[3~", b"\x1b[3~", RIGHT, b"\x7f", b"z", b"\x1b[3~", b"\x05", b"\x01", b"\x0b"),
+    *(b"ab", LEFT, b"c", b"\x1b[3~", UP, LEFT, b"\x05", b"d", b"\x17", UP, DOWN, b"\x15"),
+)
 
 
 @pytest.mark.parametrize("length", range(1, 46))
