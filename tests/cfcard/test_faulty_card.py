@@ -26,6 +26,7 @@ def test_write_error_is_reported_and_the_old_content_stays(card: RamDevice) -> N
         content = volume.read_file("/F")
         assert content in (b"old" * 1000, b"new" * 3000)
         assert Fat().mount(copy).read_file("/F") == content
+        assert volume.statvfs()[3] == Fat().check(copy).free_clusters, "memory says what the card says"
         volume.replace("/F", b"again")
         volume.replace("/G", b"other")
         assert Fat().mount(copy).read_file("/F") == b"again"

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from cfcard import Fault, FaultyDevice, RamDevice
+from cfcard import Fault, FaultyDevice, LogLayer, RamDevice
 from cfcard.fat import Fat, Volume
+from cfcard.log import SectorWritten
 
 CLEAN = [Fault.CUT, Fault.TEAR_HEAD, Fault.TEAR_TAIL]
 
@@ -85,6 +86,55 @@ def test_cut_leaves_nothing_worse_than_lost_clusters(card: RamDevice) -> None:
         assert not (completed and problems)
 
     sweep(card, Fault.CUT, lambda volume: volume.replace("/cakey.pem", NEW), judge)
+
+
+def test_removed_file_is_whole_or_gone_at_every_cut(card: RamDevice) -> None:
+    name = "a long name that takes four slots of a sector"
+    volume = Fat().mount(card)
+    for number in range(14):
+        volume.replace(f"/{number}", b"")
+    volume.replace("/" + name, OLD)
+
+    def judge(volume: Volume, completed: bool) -> None:
+        rows = {row[0] for row in volume.ilistdir("/")} - {str(number) for number in range(14)}
+        assert rows == set() if completed else rows in (set(), {name})
+        assert not [p for p in Fat().check(volume.sectors.device).problems if "long name" in p]
+
+    assert sweep(card, Fault.CUT, lambda volume: volume.remove("/" + name), judge) >= 3
+
+
+@pytest.mark.parametrize("fault", CLEAN)
+def test_what_lies_behind_the_end_mark_never_comes_to_light(card: RamDevice, fault: Fault) -> None:
+    volume = Fat().mount(card)
+    volume.mkdir("/D")
+    for number in range(12):  # with "." and ".." two slots of the sector are left
+        volume.replace(f"/D/{number}", b"")
+    start = volume.bpb.sector_from_cluster(volume.tree.existing("/D")[1].cluster)
+    garbage = (b"GHOST   TXT\x20" + bytes(20)) * 16
+    for lba in range(start + 1, start + volume.bpb.sectors_per_cluster):
+        card.writeblocks(lba, garbage)
+    name = "a long name for four slots of a sector"
+
+    def judge(volume: Volume, completed: bool) -> None:
+        rows = {row[0] for row in volume.ilistdir("/D")} - {str(number) for number in range(12)}
+        assert rows == {name} if completed else rows in (set(), {name})
+
+    assert sweep(card, fault, lambda volume: volume.replace(f"/D/{name}", NEW), judge) >= 4
+
+
+def test_copy_of_the_fat_is_written_first(card: RamDevice) -> None:
+    log = LogLayer(card)
+    volume = Fat().mount(log)
+    log.clear()
+    volume.replace("/F", NEW)
+    bpb = volume.bpb
+    copies = [
+        (event.lba - bpb.reserved) // bpb.fat_sectors + 1
+        for event in log.events
+        if isinstance(event, SectorWritten) and bpb.reserved <= event.lba < bpb.root_start
+    ]
+    assert copies == [2] * (len(copies) // 2) + [1] * (len(copies) // 2)
+    assert copies
 
 
 def test_rename_keeps_a_good_name_at_every_cut(card: RamDevice) -> None:

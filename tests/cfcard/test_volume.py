@@ -185,6 +185,18 @@ def test_directory_grows_beyond_one_cluster(card: RamDevice) -> None:
     assert Fat().check(card).problems == ()
 
 
+def test_directory_grows_into_used_clusters_without_ghosts(card: RamDevice) -> None:
+    volume = Fat().mount(card)
+    free = volume.statvfs()
+    volume.replace("/FILL", b"GHOST   TXT\x20".ljust(32, b"\0") * (free[0] * free[3] // 32))
+    volume.remove("/FILL")
+    volume.mkdir("/D")
+    for number in range(200):
+        volume.replace(f"/D/{number:03}", b"")
+        if number % 16 == 13:  # with "." and ".." the sector is full, and the next one comes into sight
+            assert names(Fat().mount(card), "/D") == [f"{n:03}" for n in range(number + 1)]
+
+
 def test_full_volume_refuses_and_stays_whole(make_ram: Callable[[int], RamDevice], fat: int) -> None:
     card = make_ram(fat)
     volume = Fat().mount(card)
