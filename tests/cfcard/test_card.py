@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
-from cfcard import CardProtected, CompactFlash, RamDevice, Timing
+from cfcard import CardProtected, CompactFlash, ImageDevice, NoCard, RamDevice, Timing
+from cfcard.fat import write_mbr
 from cfcard.identify import geometry_from_sectors, identify_block, string_from_identify
 
 
@@ -62,3 +64,34 @@ def test_write_protection_is_the_cards_word() -> None:
     card.write_protected = False
     card.device.writeblocks(0, bytes(512))
     assert CompactFlash(RamDevice(512, write_protected=True)).write_protected
+
+
+@pytest.mark.parametrize("mib", [8, 64, 8192])
+def test_partition_entry_agrees_with_the_geometry(mib: int) -> None:
+    device = RamDevice(mib << 20)
+    write_mbr(device)
+    sector = bytearray(512)
+    device.readblocks(0, sector)
+    entry = sector[446:462]
+    first, size = struct.unpack_from("<II", entry, 8)
+    geometry = geometry_from_sectors(mib << 11)
+    assert first + size == mib << 11
+    assert first in (63, 2048)
+    for at, lba in ((1, first), (5, first + size - 1)):
+        cylinder, head, number = geometry.chs_from_lba(lba)
+        if cylinder > 1023:
+            assert entry[at : at + 3] == b"\xfe\xff\xff"
+        else:
+            assert (entry[at + 2] | (entry[at + 1] & 0xC0) << 2, entry[at], entry[at + 1] & 0x3F) == (
+                cylinder,
+                head,
+                number,
+            )
+
+
+def test_closing_a_card_closes_its_image(tmp_path: Path) -> None:
+    card = CompactFlash(ImageDevice.create(tmp_path / "card.img", 1 << 20))
+    card.close()
+    with pytest.raises(NoCard):
+        card.device.readblocks(0, bytearray(512))
+    card.close()

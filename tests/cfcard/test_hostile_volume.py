@@ -173,3 +173,14 @@ def test_cluster_zero_is_no_directory(healthy: dict[int, RamDevice], fat: int) -
     parent.commit()
     with pytest.raises(VolumeCorrupt, match="directory CA: expected a first cluster from 2"):
         list(Fat().mount(card).ilistdir("/CA"))
+
+
+def test_check_of_noise_ends_after_a_hundred_problems(healthy: dict[int, RamDevice], fat: int) -> None:
+    card = healthy[fat].copy()
+    bpb = Fat().mount(card).bpb
+    draw = random.Random(1)
+    for lba in range(bpb.root_start, min(bpb.root_start + 600, bpb.total_sectors)):
+        card.writeblocks(lba, bytes(draw.choice(b"ABC\x01*") for _ in range(512)))
+    report = Fat().check(card)
+    assert 1 <= len(report.problems) <= 101
+    assert all(problem.isprintable() for problem in report.problems)

@@ -306,3 +306,42 @@ def test_chain_longer_than_the_fat_kept_in_memory(make_ram: Callable[[int], RamD
         file.write(content)
     assert Fat().mount(card).read_file("/AGAIN") == content
     assert Fat().check(card).problems == ()
+
+
+def test_read_only_file_is_left_alone(card: RamDevice) -> None:
+    volume = Fat().mount(card)
+    volume.replace("/F", b"f")
+    volume.replace("/G", b"g")
+    parent, entry = volume.tree.existing("/F")
+    entry.attributes |= 0x01
+    parent.update(entry, entry.cluster, entry.size, entry.stamp)
+    parent.commit()
+    volume = Fat().mount(card)
+    for act in (
+        lambda: volume.replace("/F", b"new"),
+        lambda: volume.overwrite("/F", b"n"),
+        lambda: volume.open("/F", "wb"),
+        lambda: volume.remove("/F"),
+        lambda: volume.rename("/G", "/F"),
+    ):
+        with pytest.raises(PermissionError, match="read-only"):
+            act()
+    assert volume.read_file("/F") == b"f"
+    volume.rename("/F", "/H")
+    assert volume.stat("/H")[6] == 1
+
+
+def test_dirty_volume_is_used_and_says_so(card: RamDevice, fat: int) -> None:
+    volume = Fat().mount(card)
+    assert not volume.dirty
+    sector = bytearray(512)
+    card.readblocks(0, sector)
+    sector[volume.bpb.flags_offset] |= 1
+    card.writeblocks(0, sector)
+    volume = Fat().mount(card)
+    assert volume.dirty
+    volume.replace("/F", b"f")
+    assert Fat().mount(card).dirty, "what a PC left behind is for a check to clear"
+    assert Fat().check(card).problems == ("boot sector: expected a volume taken out cleanly, found the dirty flag",)
+    if fat == 32:
+        assert Fat().mount(card).statvfs()[3] == Fat().check(card).free_clusters, "FSInfo of a dirty volume is no truth"
