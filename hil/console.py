@@ -139,6 +139,8 @@ class Console:
         self._forbidden: list[tuple[re.Pattern[bytes], str, int]] = []
         self._violation: tuple[str, int] | None = None
         self._log: LogFile | None = None
+        self._restarts = link.restarts
+        self._started_at = 0
         link.attach(self._receive)
 
     # -- what was said
@@ -243,11 +245,12 @@ class Console:
             DeviceFailure: no login prompt came, or the login was refused.
         """
         __tracebackhide__ = True
-        line = self._last_line()
+        since = self._last_start()
+        line = _plain(bytes(self.data[max(since, self.data.rfind(b"\n") + 1) :]))
         if re.fullmatch(self.prompt, line):
             return
         if not line.endswith("login: "):
-            self.expect("login: ", timeout_ms=timeout_ms)
+            self.expect("login: ", since=max(since, self.position), timeout_ms=timeout_ms)
         self.position = self.mark()
         self.send_line(self.user if user is None else user)
         self.expect("password: ", timeout_ms=timeout_ms)
@@ -352,6 +355,7 @@ class Console:
         )
 
     def _receive(self, data: bytes) -> None:
+        self._last_start()
         self._offsets.append(len(self.data))
         self._times.append((self.link.now_ns, self.link.wall_ns))
         self.data += data

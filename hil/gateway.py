@@ -86,6 +86,7 @@ class Gateway:
         self.program: Program | None = None
         """What runs on it, since the last reset."""
         self._power = power
+        self._starts = 0
         self._start = _firmware() if program is None else program
         self._blank = program is not None
         self._storage = self._open_flash(factory, flash)
@@ -99,7 +100,9 @@ class Gateway:
             trace=bench.trace.for_board(self.name),
         )
         self.console = Console(
-            UartLink(bench.clock, self.board.uart.line, wall_ns),
+            UartLink(
+                bench.clock, self.board.uart.line, wall_ns=wall_ns, restarts=lambda: self._starts + self.board.resets
+            ),
             surroundings=bench,
             prompt=re.escape(self.netbios) + "> ",
             password=model.name,
@@ -113,6 +116,7 @@ class Gateway:
 
     def power_on(self) -> None:
         """Gives it power, and sets its clock. BoardError when it has power."""
+        self._starts += 1
         self._power.on(self.board)
 
     def power_off(self) -> None:

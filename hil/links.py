@@ -29,6 +29,11 @@ class Link(Protocol):
         """Wall time, ns since 1970; None where none is tied to the run."""
         ...
 
+    @property
+    def restarts(self) -> int:
+        """How often the board was started or reset so far; 0 on a link that cannot know."""
+        ...
+
     def attach(self, receiver: Receiver) -> None:
         """``receiver(data)`` gets everything that the board says from now on."""
         ...
@@ -43,12 +48,25 @@ class Link(Protocol):
 
 
 class UartLink:
-    """The cable to an emulated board: events of its world pass one by one."""
+    """The cable to an emulated board: events of its world pass one by one.
 
-    def __init__(self, clock: VirtualClock, line: Line, wall_ns: Callable[[], int] | None = None) -> None:
+    Args:
+        wall_ns: wall time, where some is tied to the world.
+        restarts: how often the board was started or reset.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        line: Line,
+        *,
+        wall_ns: Callable[[], int] | None = None,
+        restarts: Callable[[], int] | None = None,
+    ) -> None:
         self._clock = clock
         self._line = line
         self._wall_ns = wall_ns
+        self._restarts = restarts
         self._receivers: list[Receiver] = []
 
     @property
@@ -58,6 +76,10 @@ class UartLink:
     @property
     def wall_ns(self) -> int | None:
         return None if self._wall_ns is None else self._wall_ns()
+
+    @property
+    def restarts(self) -> int:
+        return 0 if self._restarts is None else self._restarts()
 
     def attach(self, receiver: Receiver) -> None:
         self._receivers.append(receiver)
@@ -106,6 +128,10 @@ class SerialLink:
     @property
     def wall_ns(self) -> int | None:
         return time.time_ns()
+
+    @property
+    def restarts(self) -> int:
+        return 0
 
     def attach(self, receiver: Receiver) -> None:
         self._receivers.append(receiver)

@@ -38,6 +38,9 @@ SEED_BITS = 31
 
 BOOT_TIMEOUT_MS = 60_000
 
+CARD_SETTLES_MS = 300
+"""Contacts bounce for 3 ms, the firmware waits 50 ms more, and then mounts."""
+
 SECTION = "gatebench"
 
 _bench_key = pytest.StashKey["Bench"]()
@@ -118,12 +121,14 @@ def console(board: Gateway) -> Console:
 
 @pytest.fixture
 def card(board: Gateway) -> CardPort:
-    """A card in the board's slot, empty as a new one."""
+    """A card in the board's slot, empty as a new one; its contacts have settled, and the board has seen it."""
     from hil.cards import CardPort
 
     if board.card is not None:
         return CardPort(board.board, board.card)
-    return board.insert_card("ram")
+    port = board.insert_card("ram")
+    board.bench.run_for(ms=CARD_SETTLES_MS)
+    return port
 
 
 @pytest.hookimpl(wrapper=True)

@@ -53,9 +53,7 @@ def claimed_socket(address: str, port: int) -> socket.socket:
     try:
         first.listen(1)
     except OSError as error:
-        raise EnvironmentRefused(
-            f"cannot use {url_host(address)}:{port}: {os.strerror(error.errno).lower()}"
-        ) from error
+        raise _refused(address, port, error) from error
     finally:
         number = first.getsockname()[1]
         first.close()

@@ -7,7 +7,6 @@ whatever ends the run. On pipes and files it is plain: all of the input goes to 
 from __future__ import annotations
 
 import os
-import sys
 import termios
 import tty
 from collections.abc import Callable, Mapping
@@ -56,11 +55,11 @@ class StdioConsole:
         menu: offered on a terminal; without effect elsewhere.
     """
 
-    def __init__(self, poller: Poller, hub: ConsoleHub, menu: Menu) -> None:
+    def __init__(self, poller: Poller, hub: ConsoleHub, menu: Menu, in_fd: int = 0, out_fd: int = 1) -> None:
         self._poller = poller
         self._hub = hub
         self._menu = menu
-        self._in_fd, self._out_fd = sys.stdin.fileno(), sys.stdout.fileno()
+        self._in_fd, self._out_fd = in_fd, out_fd
         self._saved: list[Any] | None = None
         self._out = Outlet(poller, self._out_fd, self._output_gone)
         self.interactive = os.isatty(self._in_fd) and os.isatty(self._out_fd)

@@ -149,6 +149,14 @@ def test_a_command_that_fails_raises_unless_told_otherwise(console: Console) -> 
     assert console.run("fail again", check=False).error == "again"
 
 
+def test_a_reply_is_not_disturbed_by_a_prompt_that_is_drawn_anew(console: Console, fake_bench: Bench) -> None:
+    console.login()
+    mark = console.mark()
+    fake_bench.gateways[0].board.uart.write(b"\r\x1b[Jsome news\r\nIP800-06-11-ac> ")
+    assert console.run("say quiet").text == "quiet"
+    assert "some news" in console.since(mark)
+
+
 def test_two_commands_in_a_row_get_their_own_replies(console: Console) -> None:
     console.login()
     assert [console.run(f"say {n}").text for n in range(5)] == ["0", "1", "2", "3", "4"]
@@ -215,3 +223,13 @@ def test_a_power_cycle_makes_the_old_banner_stale(console: Console, fake_bench: 
     console.expect("login: ")
     gateway.power_cycle()
     assert console.expect("booted by").offset > 0
+
+
+def test_a_prompt_from_before_a_reset_does_not_pass_for_being_logged_in(console: Console, fake_bench: Bench) -> None:
+    gateway = fake_bench.gateways[0]
+    console.login()
+    gateway.power_off()
+    gateway.power_on()
+    console.login()
+    assert console.run("say again").text == "again"
+    assert console.text.count("password: ") == 2

@@ -1,0 +1,219 @@
+"""The control face: what each path reads and sets, and what it answers to whoever asks wrongly."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h11
+import pytest
+
+from board.pacing import PacedClock
+from hil.bench import Bench
+from hil.control import LONGEST_BODY, CardBox, ControlFace, ControlServer
+from hil.gateway import Gateway
+from hil.poller import Poller, paced_clock
+
+Ask = Callable[..., tuple[int, str]]
+
+
+def _run_until(clock: PacedClock, finished: Callable[[], bool]) -> None:
+    """In short steps: our own end of the connection is nothing that wakes the clock."""
+    deadline_ns = clock.now_ns + 2_000_000_000
+    while not finished():
+        assert clock.now_ns < deadline_ns
+        clock.run_for(500_000)
+
+
+@pytest.fixture
+def poller() -> Iterator[Poller]:
+    made = Poller()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock(poller: Poller) -> PacedClock:
+    return paced_clock(poller)
+
+
+@pytest.fixture
+def gateway(clock: PacedClock, fake_program: type) -> Iterator[Gateway]:
+    """In a paced world, booted."""
+    with Bench(7, clock=clock, program=fake_program) as bench:
+        made = bench.gateway()
+        made.power_on()
+        made.console.expect("login: ")
+        yield made
+
+
+@pytest.fixture
+def server(poller: Poller, gateway: Gateway) -> Iterator[ControlServer]:
+    cards = CardBox(gateway, "4M")
+    made = ControlServer(poller, ControlFace(gateway, cards), "127.0.0.1", 0)
+    yield made
+    made.close()
+    cards.close()
+
+
+@pytest.fixture
+def connection(server: ControlServer) -> Iterator[socket.socket]:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as made:
+        made.setblocking(False)
+        yield made
+
+
+@pytest.fixture
+def ask(connection: socket.socket, clock: PacedClock) -> Ask:
+    """``ask(method, path, body)``: status and body, all on one connection."""
+    http = h11.Connection(h11.CLIENT)
+
+    def exchange(method: str, path: str, body: str = "") -> tuple[int, str]:
+        if http.our_state is h11.DONE:
+            http.start_next_cycle()
+        headers = [("host", "x"), ("content-length", str(len(body)))]
+        out = http.send(h11.Request(method=method, target=path, headers=headers)) or b""
+        out += (http.send(h11.Data(data=body.encode())) or b"") + (http.send(h11.EndOfMessage()) or b"")
+        connection.send(out)
+        events: list[object] = []
+
+        def finished() -> bool:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                try:
+                    http.receive_data(connection.recv(65_536))
+                except BlockingIOError:
+                    pass
+            else:
+                events.append(event)
+            return isinstance(event, h11.EndOfMessage)
+
+        _run_until(clock, finished)
+        head = events[0]
+        assert isinstance(head, h11.Response)
+        return head.status_code, b"".join(e.data for e in events if isinstance(e, h11.Data)).decode()
+
+    return exchange
+
+
+def test_power_is_read_and_set_with_bare_bodies(ask: Ask, gateway: Gateway) -> None:
+    assert ask("GET", "/power") == (200, "1")
+    assert ask("PUT", "/power", "0") == (200, "0")
+    assert not gateway.powered
+    assert ask("PUT", "/power", "0") == (200, "0")
+    assert ask("PUT", "/power", "1\n") == (200, "1")
+    assert ask("PUT", "/power", "1") == (200, "1")
+    assert gateway.board.resets == 0
+
+
+def test_the_card_goes_out_and_the_same_one_comes_back(ask: Ask, gateway: Gateway) -> None:
+    assert ask("GET", "/card") == (200, "0")
+    assert ask("PUT", "/card", "1") == (200, "1")
+    card = gateway.card
+    assert ask("PUT", "/card", "0") == (200, "0")
+    assert gateway.card is None
+    assert ask("PUT", "/card", "1") == (200, "1")
+    assert gateway.card is card
+
+
+def test_another_image_takes_the_place_of_the_card_that_is_in(ask: Ask, gateway: Gateway, tmp_path: Path) -> None:
+    ask("PUT", "/card", "1")
+    before = gateway.card
+    path = str(tmp_path / "other.img")
+    assert ask("PUT", "/card/image", path) == (200, path)
+    assert ask("GET", "/card") == (200, "1")
+    assert gateway.card is not before
+    assert (tmp_path / "other.img").stat().st_size == 4 * 1024**2
+
+
+def test_an_image_that_is_chosen_while_the_slot_is_empty_stays_out(ask: Ask, gateway: Gateway, tmp_path: Path) -> None:
+    path = str(tmp_path / "later.img")
+    assert ask("PUT", "/card/image", path) == (200, path)
+    assert gateway.card is None
+    ask("PUT", "/card", "1")
+    assert gateway.card is not None
+
+
+def test_an_image_that_cannot_be_used_changes_nothing(ask: Ask, gateway: Gateway, tmp_path: Path) -> None:
+    ask("PUT", "/card", "1")
+    before = gateway.card
+    (tmp_path / "notes.txt").write_text("no card")
+    status, text = ask("PUT", "/card/image", str(tmp_path / "notes.txt"))
+    assert status == 409
+    assert "not a multiple of 512" in text
+    assert text.count("\n") == 1
+    assert gateway.card is before
+    assert ask("GET", "/card/image") == (200, "ram")
+
+
+def test_the_button_is_pressed_for_so_many_milliseconds(ask: Ask, gateway: Gateway, clock: PacedClock) -> None:
+    assert ask("PUT", "/button", "30") == (200, "1")
+    clock.run_for(40_000_000)
+    assert ask("GET", "/button") == (200, "0")
+    assert gateway.board.button.line.level == 1
+
+
+def test_leds_and_state_are_json(ask: Ask) -> None:
+    assert json.loads(ask("GET", "/leds")[1])["ready"] == "green"
+    state = json.loads(ask("GET", "/state")[1])
+    assert (state["boot"], state["services"]["http"], state["card"]) == ("operational", True, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/", "", 404),
+        ("GET", "/powers", "", 404),
+        ("PUT", "/nowhere", "1", 404),
+        ("PUT", "/leds", "1", 405),
+        ("POST", "/power", "1", 405),
+        ("DELETE", "/card", "", 405),
+        ("PUT", "/power", "2", 400),
+        ("PUT", "/power", "", 400),
+        ("PUT", "/card", "on", 400),
+        ("PUT", "/button", "-5", 400),
+        ("PUT", "/button", "0", 400),
+        ("PUT", "/button", "9" * 30, 400),
+        ("PUT", "/card/image", "", 400),
+        ("PUT", "/card/image", "/dev/sda", 409),
+        ("PUT", "/power", "1" * (LONGEST_BODY + 1), 413),
+    ],
+)
+def test_what_is_asked_wrongly_gets_one_line_and_changes_nothing(
+    ask: Ask, gateway: Gateway, method: str, path: str, body: str, status: int
+) -> None:
+    before = {**gateway.state(), "time_ns": 0, "load": None}
+    found, text = ask(method, path, body)
+    assert found == status
+    assert text.count("\n") == 1
+    assert {**gateway.state(), "time_ns": 0, "load": None} == before
+
+
+def test_what_is_no_http_is_told_so_and_let_go(connection: socket.socket, clock: PacedClock) -> None:
+    connection.send(b"\x16\x03\x01\x00\xa5\x01\r\n\r\n")
+    got = bytearray()
+
+    def finished() -> bool:
+        try:
+            data = connection.recv(4_096)
+        except BlockingIOError:
+            return False
+        got.extend(data)
+        return not data
+
+    _run_until(clock, finished)
+    assert got.startswith(b"HTTP/1.1 400 ")
+
+
+def test_somebody_who_hangs_up_in_the_middle_disturbs_nobody(
+    server: ControlServer, gateway: Gateway, clock: PacedClock
+) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as made:
+        made.send(b"PUT /power HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n")
+    clock.run_for(20_000_000)
+    assert gateway.powered
+    assert not server._exchanges

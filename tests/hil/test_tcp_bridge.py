@@ -1,0 +1,255 @@
+"""Real sockets in front of a board: refused while it does not listen, bytes both ways, ends and resets carried over."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from board.clock import VirtualClock
+from board.ethernet import Ethernet, Listener, Outside, Stream
+from board.pacing import PacedClock
+from hil.bridges.outbound import OutboundBridge
+from hil.bridges.tcp import PortBridge, claimed_socket
+from hil.errors import EnvironmentRefused
+from hil.poller import Poller, paced_clock
+
+LOOPBACK = "127.0.0.1"
+
+
+class FakeServer:
+    """A program that accepts at port 443 and keeps what it gets."""
+
+    def __init__(self, network: Ethernet) -> None:
+        self.network = network
+        self.streams: list[Stream] = []
+        self.listener: Listener | None = None
+
+    def listen(self) -> None:
+        self.listener = self.network.listen(443, self.streams.append)
+
+    def stop(self) -> None:
+        assert self.listener is not None
+        self.listener.close()
+
+
+@pytest.fixture
+def poller() -> Iterator[Poller]:
+    made = Poller()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock(poller: Poller) -> PacedClock:
+    return paced_clock(poller)
+
+
+@pytest.fixture
+def network(clock: VirtualClock) -> Ethernet:
+    return Ethernet(clock, Outside(clock), "board")
+
+
+@pytest.fixture
+def server(network: Ethernet) -> FakeServer:
+    return FakeServer(network)
+
+
+@pytest.fixture
+def bridge(poller: Poller, network: Ethernet) -> Iterator[PortBridge]:
+    made = PortBridge(poller, network, 443, LOOPBACK, 0)
+    network.watch(lambda port, listening: made.follow(listening))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def until(clock: PacedClock) -> Callable[[Callable[[], bool]], None]:
+    """Lets the world and the host's sockets go on until something is so."""
+
+    def wait(done: Callable[[], bool]) -> None:
+        assert clock.run_while(lambda: not done(), 3_000_000_000)
+
+    return wait
+
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def client(bridge: PortBridge, server: FakeServer, until: Until) -> Iterator[socket.socket]:
+    """Connected to the board through the bridge."""
+    server.listen()
+    made = socket.create_connection((LOOPBACK, bridge.port))
+    made.setblocking(False)
+    until(lambda: bool(server.streams))
+    yield made
+    made.close()
+
+
+def _received(client: socket.socket) -> bytes | None:
+    try:
+        return client.recv(65_536)
+    except BlockingIOError:
+        return None
+
+
+def test_the_port_refuses_until_the_board_listens_and_again_after(bridge: PortBridge, server: FakeServer) -> None:
+    for _ in range(2):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, bridge.port), timeout=1)
+        server.listen()
+        socket.create_connection((LOOPBACK, bridge.port), timeout=1).close()
+        server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, bridge.port), timeout=1)
+
+
+def test_a_port_that_somebody_has_is_refused_with_address_and_port(poller: Poller, network: Ethernet) -> None:
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(EnvironmentRefused, match=rf"cannot use 127\.0\.0\.1:{port}: address already in use"):
+            PortBridge(poller, network, 443, LOOPBACK, port)
+
+
+def test_an_address_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(EnvironmentRefused, match=r"cannot use 192\.0\.2\.1:0"):
+        claimed_socket("192.0.2.1", 0)
+
+
+def test_bytes_go_both_ways(client: socket.socket, server: FakeServer, until: Until) -> None:
+    client.sendall(b"question")
+    stream = server.streams[0]
+    until(lambda: stream.any() == 8)
+    assert stream.read() == b"question"
+    stream.write(b"answer")
+    got: list[bytes] = []
+    until(lambda: bool((data := _received(client)) and got.append(data) is None))
+    assert got == [b"answer"]
+
+
+def test_the_boards_peer_is_the_real_one(client: socket.socket, server: FakeServer) -> None:
+    assert server.streams[0].peer == f"127.0.0.1:{client.getsockname()[1]}"
+
+
+def test_a_board_that_does_not_read_stops_the_client_and_nothing_is_lost(
+    client: socket.socket, server: FakeServer, clock: PacedClock, until: Until
+) -> None:
+    stream = server.streams[0]
+    content = bytes(range(256)) * 24_000
+    sent = 0
+
+    def push() -> bool:
+        nonlocal sent
+        try:
+            sent += client.send(content[sent:])
+        except BlockingIOError:
+            return True
+        return sent == len(content)
+
+    until(push)
+    clock.run_for(20_000_000)
+    assert sent < len(content), "six megabytes fit into no window"
+    got = bytearray()
+
+    def drain() -> bool:
+        push()
+        got.extend(stream.read() or b"")
+        return len(got) == len(content)
+
+    until(drain)
+    assert got == content
+
+
+def test_half_closing_leaves_the_other_direction_open(client: socket.socket, server: FakeServer, until: Until) -> None:
+    stream = server.streams[0]
+    client.sendall(b"all of it")
+    client.shutdown(socket.SHUT_WR)
+    got: list[bytes | None] = []
+    until(lambda: got.append(stream.read()) is None and got[-1] == b"")
+    assert b"".join(piece or b"" for piece in got) == b"all of it"
+    stream.write(b"late answer")
+    stream.close()
+    back: list[bytes | None] = []
+    until(lambda: back.append(_received(client)) is None and back[-1] == b"")
+    assert b"".join(piece or b"" for piece in back) == b"late answer"
+
+
+def test_a_reset_of_either_side_reaches_the_other(
+    bridge: PortBridge, client: socket.socket, server: FakeServer, until: Until
+) -> None:
+    server.streams[0].abort()
+
+    def reset_seen() -> bool:
+        try:
+            return client.recv(1) is None
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
+
+    until(reset_seen)
+    second = socket.create_connection((LOOPBACK, bridge.port))
+    until(lambda: len(server.streams) == 2)
+    second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    second.close()
+    until(lambda: server.streams[1].status == "reset")
+
+
+def test_power_off_refuses_and_resets(
+    bridge: PortBridge, client: socket.socket, network: Ethernet, until: Until
+) -> None:
+    network.power_off()
+
+    def broken() -> bool:
+        try:
+            return client.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
+
+    until(broken)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, bridge.port), timeout=1)
+
+
+# What the board begins
+
+
+@pytest.fixture
+def outbound(poller: Poller, clock: PacedClock, network: Ethernet) -> Iterator[OutboundBridge]:
+    made = OutboundBridge(poller, clock, network)
+    yield made
+    made.close()
+
+
+@pytest.mark.usefixtures("outbound")
+def test_the_board_reaches_a_server_on_this_machine(network: Ethernet, until: Until) -> None:
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        stream = network.connect("localhost", listening.getsockname()[1])
+        until(lambda: stream.status == "open")
+        accepted, _ = listening.accept()
+        with accepted:
+            stream.write(b"hello")
+            accepted.setblocking(False)
+            until(lambda: _received(accepted) == b"hello")
+
+
+@pytest.mark.usefixtures("outbound")
+@pytest.mark.parametrize("host", ["192.0.2.1", "example.com", "::2"])
+def test_the_board_reaches_nobody_beyond_this_machine_unless_allowed(
+    network: Ethernet, until: Until, host: str
+) -> None:
+    stream = network.connect(host, 443)
+    until(lambda: stream.status == "refused")
+
+
+@pytest.mark.usefixtures("outbound")
+def test_a_port_nobody_listens_at_refuses_the_board(network: Ethernet, until: Until) -> None:
+    with claimed_socket(LOOPBACK, 0) as silent:
+        stream = network.connect(LOOPBACK, silent.getsockname()[1])
+        until(lambda: stream.status == "refused")
