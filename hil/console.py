@@ -129,7 +129,6 @@ class Console:
         """Every byte so far."""
         self.position = 0
         """Where the last ``expect`` ended, and the next one begins to look."""
-        self._stale = 0
         self.prompt = prompt
         self.user = user
         self.password = password
@@ -184,7 +183,7 @@ class Console:
 
     def forget(self) -> None:
         """Makes all that was said so far stale: the board behind the cable starts anew. The bytes are kept."""
-        self.position = self._stale = self.mark()
+        self.position = self._started_at = self.mark()
 
     # -- waiting
 
@@ -378,8 +377,12 @@ class Console:
         index = bisect_right(self._offsets, offset) - 1
         return self._times[index] if index >= 0 else (0, None)
 
-    def _last_line(self) -> str:
-        return _plain(bytes(self.data[max(self._stale, self.data.rfind(b"\n") + 1) :]))
+    def _last_start(self) -> int:
+        """Where the output since the board's last start or reset begins: before it, prompts are of no account."""
+        if self.link.restarts != self._restarts:
+            self._restarts = self.link.restarts
+            self._started_at = len(self.data)
+        return self._started_at
 
     def _fail(self, expected: str, got: str, start: int) -> NoReturn:
         __tracebackhide__ = True
