@@ -85,6 +85,9 @@ section > .muted { margin: 0 0 .6rem; }
 .pill.on::before { background: #6fd09a; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 footer { padding: .5rem 1rem 2rem; text-align: center; color: var(--muted); font-size: .85rem; }
+@media (min-width: 48rem) and (max-width: 70rem) {
+  .stack { grid-column: 1 / -1; grid-template-columns: 1fr 1fr; align-content: stretch; }
+}
 @media (max-width: 30rem) {
   dl > div { grid-template-columns: 1fr; }
   dt { font-size: .85rem; }
