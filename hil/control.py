@@ -26,7 +26,7 @@ from board import BoardError
 from cfcard import CompactFlash
 from hil.bridges.outlet import Outlet
 from hil.bridges.tcp import BACKLOG, claimed_socket, url_host
-from hil.cards import card_from_text, new_ram_card
+from hil.cards import card_from_text
 from hil.errors import EnvironmentRefused, RackMisuse
 from hil.gateway import Gateway
 from hil.poller import READ, Poller
@@ -37,6 +37,8 @@ LONGEST_BODY = 4096
 LONGEST_PRESS_MS = 3_600_000
 
 READ_BYTES = 4096
+
+RAM = "ram"
 
 
 class BadRequest(Exception):
@@ -57,7 +59,7 @@ class CardBox:
     def __init__(self, gateway: Gateway, size: str) -> None:
         self._gateway = gateway
         self._size = size
-        self._name = "ram"
+        self._name = RAM
         self._outside: CompactFlash | None = None
 
     def remember(self, name: str) -> None:
@@ -74,29 +76,40 @@ class CardBox:
         return self._gateway.card is not None
 
     def insert(self) -> None:
-        """Puts the card in; a new RAM card when there is none. Without effect when it is in."""
+        """Puts the card in; a new RAM card when there is none. Without effect when it is in.
+
+        EnvironmentRefused when an image cannot be used now: another program has it.
+        """
         if self.inserted:
             return
-        card = self._outside if self._outside is not None else new_ram_card(self._size)
-        self._gateway.insert_card(card)
+        self._gateway.insert_card(self._outside or self._opened(self._name))
         self._outside = None
 
     def remove(self) -> None:
-        """Pulls the card and keeps it. Without effect when none is in."""
+        """Pulls the card. Without effect when none is in.
+
+        An image is closed: what is out of the slot can go into another reader. A RAM card is kept.
+        """
         if self.inserted:
-            self._outside = self._gateway.remove_card()
+            card = self._gateway.remove_card()
+            if self._name == RAM:
+                self._outside = card
+            else:
+                card.close()
 
     def change(self, name: str) -> None:
         """Makes another card the one that goes in; one that is in is pulled first, and the new one put in."""
-        if name == self._name and (self.inserted or self._outside is not None) and name != "ram":
+        if name == self._name and name != RAM:
             return
-        made = card_from_text(name, self._size)
-        if made is None:
-            raise RackMisuse("must be ram or the path of an image")
+        made = self._opened(name)
         was_in = self.inserted
         self.remove()
         self.close()
-        self._outside, self._name = made, name
+        self._name = name
+        if was_in or name == RAM:
+            self._outside = made
+        else:
+            made.close()
         if was_in:
             self.insert()
 
@@ -105,6 +118,12 @@ class CardBox:
         if self._outside is not None:
             self._outside.close()
             self._outside = None
+
+    def _opened(self, name: str) -> CompactFlash:
+        card = card_from_text(name, self._size)
+        if card is None:
+            raise RackMisuse("must be ram or the path of an image")
+        return card
 
 
 class ControlFace:
