@@ -370,9 +370,7 @@ class Kernel:
 
 def _outweighs(error: BaseException, pending: BaseException) -> bool:
     """Whether an error takes the place of one that was to be thrown into the same task at the same await."""
-    if isinstance(pending, Cancelled):
-        return False
     if isinstance(pending, Expired):
         # The outer deadline was set first; the inner one's block ends with it.
         return not isinstance(error, Expired) or error.number < pending.number
-    return isinstance(error, Cancelled)
+    return isinstance(error, Cancelled)  # everything else: first come, first served

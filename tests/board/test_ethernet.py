@@ -187,6 +187,16 @@ def test_a_connection_is_closed_when_both_directions_have_ended_and_is_read_to_i
     assert ours.read() == theirs.read() == b""
 
 
+def test_who_ends_last_has_closed_at_once(clock, pair):
+    ours, theirs = pair
+    theirs.end()
+    settle(clock)
+    ours.end()
+    assert (ours.status, theirs.status) == ("closed", "open")
+    settle(clock)
+    assert theirs.status == "closed"
+
+
 def test_who_closes_and_is_sent_more_answers_with_a_reset(clock, pair):
     ours, theirs = pair
     ours.write(b"last words")

@@ -131,6 +131,13 @@ def test_an_urgent_task_waits_for_one_slice_at_most_while_keys_are_made(machine)
     assert max(late) > 0, "or nothing was in its way"
 
 
+def test_a_share_remembers_no_more_than_its_window():
+    share = Share(50, 100)
+    for number in range(10_000):
+        share.use(number * 5 * MS, number * 5 * MS + 1_000)
+    assert len(share._spells) <= 21
+
+
 @pytest.mark.parametrize(("percent", "window_ms"), [(0, 100), (101, 100), (50, 0)])
 def test_a_share_out_of_range_is_refused(percent, window_ms):
     with pytest.raises(ValueError, match="must be"):
@@ -185,6 +192,18 @@ def test_a_task_sees_the_load_that_it_made_in_this_very_turn(machine):
     machine.spawn(gulp())
     machine.run_ms(1)
     assert machine.seen == [(700, pytest.approx(0.7))]
+
+
+def test_a_mark_passed_at_work_is_exact_although_the_task_sleeps_right_after_it(machine):
+    async def work_past_a_mark():
+        machine.kernel.charge(50 * MS, "hash")
+        await machine.kernel.sleep_ms(30)
+        machine.note(machine.kernel.load(1_000))
+
+    machine.run_ms(60)
+    machine.spawn(work_past_a_mark())
+    machine.run_ms(200)
+    assert machine.seen == [(140, pytest.approx(0.04))], "40 ms up to the mark at 100 ms"
 
 
 @pytest.mark.parametrize("gap_ms", [950, 61_000, 3_600_000, 86_400_000])

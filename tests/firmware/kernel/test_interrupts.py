@@ -183,11 +183,10 @@ def test_a_deadline_kept_leaves_nothing_behind(machine):
         for _ in range(1_000):
             with machine.kernel.deadline_ms(10_000):
                 await machine.kernel.sleep_ns(10)
-        await machine.kernel.sleep_ms(1)
         machine.note("done")
 
     machine.spawn(hurry())
-    machine.run_ms(20_000)
+    machine.run_ms(1)
     assert len(machine.seen) == 1
     assert len(machine.kernel._timers.times) < 600
     assert machine.kernel._timers.due == {}

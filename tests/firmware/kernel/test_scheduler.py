@@ -253,6 +253,17 @@ def test_a_result_goes_to_everyone_who_joins_before_or_after(machine):
     assert task not in machine.kernel.tasks
 
 
+def test_a_spurious_wake_ends_no_join(machine):
+    async def join(task):
+        machine.note(await task)
+
+    task = machine.spawn(machine.kernel.sleep_ms(10))
+    joiner = machine.spawn(join(task))
+    machine.at_ms(3, lambda: machine.kernel.wake(joiner))
+    machine.run_ms(20)
+    assert machine.seen == [(10, None)]
+
+
 def test_what_a_task_raises_goes_to_who_joins_it(machine):
     async def fail():
         await machine.kernel.sleep_ms(1)
