@@ -52,6 +52,8 @@ __all__ = [
 
 SLOT_BYTES = 32
 SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
+SLOTS_PER_HALF = SLOTS_PER_SECTOR // 2
+"""Cards that lose power in a write often leave half a sector."""
 MAX_SLOTS = 65_536
 """A directory may be 2 MiB long (FAT specification); a longer one is damage, and reading it would never end."""
 
@@ -125,6 +127,11 @@ class Directory:
     def entries(self) -> list[Entry]:
         """All entries but ``.`` and ``..``, in the order in which they lie there."""
         return sorted(self._names.values(), key=lambda entry: entry.slot)
+
+    @staticmethod
+    def change_together(one: Entry, other: Entry) -> bool:
+        """Whether one write changes both entries or none, even when it is torn in the middle of the sector."""
+        return len({slot // SLOTS_PER_HALF for slot in (one.first, one.slot, other.first, other.slot)}) == 1
 
     @property
     def is_empty(self) -> bool:
@@ -225,7 +232,7 @@ class Directory:
         self._touch(entry.first, entry.slot)
 
     def rename(self, entry: Entry, name: str) -> Entry:
-        """Gives ``entry`` another name in this directory, on the card: by one write where both lie in one sector.
+        """Gives ``entry`` another name in this directory, on the card: by one write where nothing can tear it.
 
         Raises:
             VolumeFull: as ``insert``; nothing has changed then.
@@ -236,9 +243,9 @@ class Directory:
         except VolumeFull:
             self._remember(entry)
             raise
-        old = set(range(entry.first // SLOTS_PER_SECTOR, entry.slot // SLOTS_PER_SECTOR + 1))
-        if len(self._touched | old) > 1:
+        if not self.change_together(entry, made):
             self.commit()
+            self._sectors.sync()
         for slot in range(entry.first, entry.slot + 1):
             self._data[slot * SLOT_BYTES] = DELETED
         self._touch(entry.first, entry.slot)

@@ -219,7 +219,7 @@ class Volume:
         self.tree.require_free(parent, target)
         old_chain = target.cluster
         parent.update(target, source.cluster, source.size, source.stamp)
-        if parent is not source_parent:
+        if parent is not source_parent or not parent.change_together(source, target):
             parent.commit()
             self.sectors.sync()
         source_parent.erase(source)

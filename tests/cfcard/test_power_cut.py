@@ -137,22 +137,37 @@ def test_copy_of_the_fat_is_written_first(card: RamDevice) -> None:
     assert copies
 
 
-def test_rename_keeps_a_good_name_at_every_cut(card: RamDevice) -> None:
+@pytest.mark.parametrize("fault", CLEAN)
+@pytest.mark.parametrize("target", ["/D/inner", "/before", "/same", "/behind"])
+@pytest.mark.parametrize("there", [True, False], ids=["over", "free"])
+def test_renamed_file_has_a_good_name_at_every_cut(card: RamDevice, fault: Fault, target: str, there: bool) -> None:
     volume = Fat().mount(card)
     volume.mkdir("/D")
-    volume.replace("/old", OLD)
-    volume.replace("/D/new", NEW)
+
+    def put(*paths: str) -> None:
+        for path in paths:
+            volume.replace(path, NEW if path == target else OLD if path == "/old" else b"")
+
+    # "before", "same" and "behind" lie in the sector before that of "old", in the same one, in the one behind it.
+    put("/D/inner", "/before", *(f"/{n}" for n in range(14)), "/same", *(f"/{n}" for n in range(14, 22)), "/old")
+    put(*(f"/{n}" for n in range(22, 32)), "/behind")
+    if not there:
+        volume.remove(target)  # a hole, which the new name will take
 
     def judge(volume: Volume, completed: bool) -> None:
-        found = {row[0] for row in volume.ilistdir("/")}
-        assert volume.read_file("/D/new") in (OLD, NEW)
-        if "old" in found:
-            assert not completed
-            assert volume.read_file("/old") == OLD
-        else:
-            assert volume.read_file("/D/new") == OLD
+        contents = {path: volume.read_file(path) for path in ("/old", target) if has(volume, path)}
+        assert OLD in contents.values()
+        if there:
+            assert contents[target] in (OLD, NEW)
+        if completed:
+            assert contents == {target: OLD}
 
-    assert sweep(card, Fault.CUT, lambda volume: volume.rename("/old", "/D/new"), judge) >= 4
+    assert sweep(card, fault, lambda volume: volume.rename("/old", target), judge) >= 1
+
+
+def has(volume: Volume, path: str) -> bool:
+    directory, name = path.rsplit("/", 1)
+    return name in {row[0] for row in volume.ilistdir(directory)}
 
 
 def test_sweep_would_notice_a_file_that_is_emptied_first(card: RamDevice) -> None:
