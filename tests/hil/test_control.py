@@ -12,7 +12,9 @@ import pytest
 
 from board.pacing import PacedClock
 from hil.bench import Bench
+from hil.cards import image_card
 from hil.control import LONGEST_BODY, CardBox, ControlFace, ControlServer
+from hil.errors import EnvironmentRefused
 from hil.gateway import Gateway
 from hil.poller import Poller, paced_clock
 
@@ -127,6 +129,18 @@ def test_another_image_takes_the_place_of_the_card_that_is_in(ask: Ask, gateway:
     assert ask("GET", "/card") == (200, "1")
     assert gateway.card is not before
     assert (tmp_path / "other.img").stat().st_size == 4 * 1024**2
+
+
+def test_the_image_of_a_pulled_card_is_free_for_another_reader(ask: Ask, gateway: Gateway, tmp_path: Path) -> None:
+    image = tmp_path / "card.img"
+    assert ask("PUT", "/card/image", str(image))[0] == 200
+    ask("PUT", "/card", "1")
+    with pytest.raises(EnvironmentRefused):
+        image_card(image)
+    ask("PUT", "/card", "0")
+    image_card(image).close()
+    assert ask("PUT", "/card", "1")[0] == 200
+    assert gateway.card is not None
 
 
 def test_an_image_that_is_chosen_while_the_slot_is_empty_stays_out(ask: Ask, gateway: Gateway, tmp_path: Path) -> None:
