@@ -6,7 +6,8 @@
 ``table``          the file allocation table, chains, free clusters
 ``fsinfo``         FAT32's count of free clusters
 ``tree``           finding a path; directories in memory; open files
-``directory``      32-byte entries
+``directory``      where entries go, and in which order
+``entry``          the 32 bytes of an entry
 ``names``          8.3 names, long names, checksums
 ``stamp``          dates and times
 ``file``           an open file

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
 from cfcard.errors import SectorError, VolumeCorrupt
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.directory import DELETED, DIRECTORY, LABEL, MAX_SLOTS, SLOT_BYTES, LongName
+from cfcard.fat.directory import MAX_SLOTS
+from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector
 from cfcard.fat.names import LFN_ATTRIBUTE, fold, text_from_short
 from cfcard.fat.partition import find_volume

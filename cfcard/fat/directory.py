@@ -2,12 +2,9 @@
 
 ::
 
-    the 8.3 entry      0 name (8+3)      11 attributes     12 case bits     13 created: 10 ms   14 time  16 date
-                      18 accessed: date  20 cluster, high  22 written: time  24 date
-                      26 cluster, low    28 size
-
-    first byte         00 nothing here, nor later      E5 deleted      05 stands for E5
-    attributes         01 read-only  02 hidden  04 system  08 volume label  10 directory  20 archive   0F long name
+    slot   0        1         2              3          4              5     6 ...
+           .        ..        long name...   8.3 name   deleted (E5)   00    (anything)
+                              `---- one name ----'                     end mark
 
 What a reader sees changes with the write of a single sector: all slots of one name are kept within a sector, skipping
 the rest of the last one where they would not fit, and where more than one sector must change, the later one is written
@@ -18,69 +15,32 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import VolumeCorrupt, VolumeFull
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.names import (
-    LAST_PART,
-    LFN_ATTRIBUTE,
-    alias,
-    fold,
-    is_short,
-    long_slots,
-    short_checksum,
-    short_from_name,
-    text_from_short,
-    units_from_slot,
+from cfcard.fat.entry import (
+    DELETED,
+    LABEL,
+    SLOT_BYTES,
+    Entry,
+    LongName,
+    content_fields,
+    entry_from_slot,
+    slot_bytes,
 )
+from cfcard.fat.names import LFN_ATTRIBUTE, alias, fold, is_short, long_slots, short_from_name
 from cfcard.fat.sectors import Sectors
 from cfcard.fat.stamp import Stamp
 from cfcard.fat.table import Table
 
-__all__ = [
-    "ARCHIVE",
-    "DIRECTORY",
-    "LABEL",
-    "MAX_SLOTS",
-    "READ_ONLY",
-    "Directory",
-    "Entry",
-    "new_directory_data",
-]
+__all__ = ["MAX_SLOTS", "Directory"]
 
-SLOT_BYTES = 32
 SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 SLOTS_PER_HALF = SLOTS_PER_SECTOR // 2
 """Cards that lose power in a write often leave half a sector."""
 MAX_SLOTS = 65_536
 """A directory may be 2 MiB long (FAT specification); a longer one is damage, and reading it would never end."""
-
-READ_ONLY, HIDDEN, SYSTEM, LABEL, DIRECTORY, ARCHIVE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-
-DELETED = 0xE5
-
-
-@dataclass(slots=True)
-class Entry:
-    """One name of a directory and what it stands for."""
-
-    name: str
-    short: bytes
-    attributes: int
-    cluster: int
-    """First cluster, 0 for an empty file."""
-    size: int
-    stamp: Stamp
-    first: int
-    """Slot where it begins."""
-    slot: int
-    """Slot of the 8.3 entry, the last one."""
-
-    @property
-    def is_directory(self) -> bool:
-        return bool(self.attributes & DIRECTORY)
 
 
 class Directory:
@@ -174,24 +134,8 @@ class Directory:
                     if not self.label:
                         self.label = bytes(data[at : at + 11]).decode("cp437").rstrip()
                 elif firsts[slot] != 0x2E:  # "." and ".."
-                    yield self._entry(slot, gathered)
+                    yield entry_from_slot(data[at : at + SLOT_BYTES], slot, gathered, wide=self._bpb.kind == 32)
                 gathered.clear()
-
-    def _entry(self, slot: int, gathered: LongName) -> Entry:
-        raw = self._data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
-        short = bytes(raw[0:11])
-        high, time, date, low, size = struct.unpack_from("<HHHHI", raw, 20)
-        long = gathered.name_for(short)
-        return Entry(
-            name=long or text_from_short(short, raw[12]),
-            short=short,
-            attributes=raw[11],
-            cluster=low | (high << 16 if self._bpb.kind == 32 else 0),
-            size=size,
-            stamp=(date, time),
-            first=gathered.first if long else slot,
-            slot=slot,
-        )
 
     # Changing: in memory first, then ``commit`` writes the sectors concerned
 
@@ -210,7 +154,7 @@ class Directory:
         first = self.reserve(count)
         self._claim(first, count)
         entry = Entry(name, short, attributes, cluster, size, stamp, first, first + count - 1)
-        self._data[first * SLOT_BYTES : (first + count) * SLOT_BYTES] = slots + _slot(entry)
+        self._data[first * SLOT_BYTES : (first + count) * SLOT_BYTES] = slots + slot_bytes(entry)
         self._touch(first, entry.slot)
         self._remember(entry)
         return entry
@@ -221,7 +165,7 @@ class Directory:
         at = entry.slot * SLOT_BYTES
         self._data[at + 11] = entry.attributes
         self._data[at + 18 : at + 20] = stamp[0].to_bytes(2, "little")
-        struct.pack_into("<HHHHI", self._data, at + 20, *_content(entry))
+        struct.pack_into("<HHHHI", self._data, at + 20, *content_fields(entry))
         self._touch(entry.slot, entry.slot)
 
     def erase(self, entry: Entry) -> None:
@@ -352,57 +296,5 @@ class Directory:
             del self._shorts[entry.short]
 
 
-class LongName:
-    """The long-name slots met so far; they count only when they are complete and belong to the 8.3 entry after them."""
-
-    def __init__(self) -> None:
-        self.first = 0
-        self._parts: list[bytes] = []
-        self._next = -1
-        self._checksum = -1
-
-    def clear(self) -> None:
-        self._parts.clear()
-        self._next = -1
-
-    def add(self, slot: int, raw: bytearray) -> None:
-        order = raw[0]
-        if order & LAST_PART:
-            self.clear()
-            self.first, self._next, self._checksum = slot, order & 0x3F, raw[13]
-        if self._next < 1 or order & 0x3F != self._next or raw[13] != self._checksum:
-            self.clear()
-            return
-        self._parts.append(units_from_slot(raw))
-        self._next -= 1
-
-    def name_for(self, short: bytes) -> str | None:
-        """The long name of the entry ``short``, None when it has none that makes sense."""
-        if self._next != 0 or short_checksum(short) != self._checksum:
-            return None
-        raw = b"".join(reversed(self._parts))
-        name, _, _ = raw.decode("utf-16-le", "surrogatepass").partition("\0")
-        return name if name.strip(". ") and "/" not in name else None
-
-
 def _one_sector(first: int, count: int) -> bool:
     return first // SLOTS_PER_SECTOR == (first + count - 1) // SLOTS_PER_SECTOR
-
-
-def _content(entry: Entry) -> tuple[int, int, int, int, int]:
-    """Bytes 20 to 31 of the 8.3 entry."""
-    return entry.cluster >> 16, entry.stamp[1], entry.stamp[0], entry.cluster & 0xFFFF, entry.size
-
-
-def _slot(entry: Entry) -> bytes:
-    """The 8.3 entry."""
-    date, time = entry.stamp
-    head = entry.short + struct.pack("<BBBHHH", entry.attributes, 0, 0, time, date, date)
-    return head + struct.pack("<HHHHI", *_content(entry))
-
-
-def new_directory_data(cluster: int, parent: int, stamp: Stamp, size: int) -> bytes:
-    """The first ``size`` bytes of an empty directory: ``.``, ``..`` (0 where the parent is the root), end mark."""
-    dot = Entry(".", b".          ", DIRECTORY, cluster, 0, stamp, 0, 0)
-    dots = Entry("..", b"..         ", DIRECTORY, parent, 0, stamp, 1, 1)
-    return (_slot(dot) + _slot(dots)).ljust(size, b"\0")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from cfcard.blockdev import SECTOR_BYTES, Readable
 from cfcard.errors import SectorError
-from cfcard.fat.directory import Directory, Entry
+from cfcard.fat.directory import Directory
+from cfcard.fat.entry import Entry
 from cfcard.fat.table import Run
 
 if TYPE_CHECKING:

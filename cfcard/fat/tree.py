@@ -6,7 +6,8 @@ import errno
 
 from cfcard.errors import VolumeCorrupt
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.directory import Directory, Entry
+from cfcard.fat.directory import Directory
+from cfcard.fat.entry import Entry
 from cfcard.fat.names import parts_of
 from cfcard.fat.sectors import Sectors
 from cfcard.fat.table import Table

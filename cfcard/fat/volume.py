@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import NoCard, VolumeCorrupt
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.directory import ARCHIVE, DIRECTORY, READ_ONLY, Directory, Entry, new_directory_data
+from cfcard.fat.directory import Directory
+from cfcard.fat.entry import ARCHIVE, DIRECTORY, READ_ONLY, Entry, new_directory_data
 from cfcard.fat.file import MAX_FILE_BYTES, File
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector, fsinfo_sector
 from cfcard.fat.names import MAX_NAME_UNITS, parts_of, require_valid
