@@ -3,13 +3,15 @@
 Loads OpenSSL only when the first connection is made.
 """
 
+from firmware.tls.contexts import ContextCache
 from firmware.tls.cost import CostMeter
 from firmware.tls.credentials import Credentials
-from firmware.tls.engine import ContextCache, Engine, Role, State, Step
+from firmware.tls.engine import Engine, State, Step
 from firmware.tls.errors import CredentialsError, TlsError
+from firmware.tls.judgement import Judge, Judged, Judgement, PeerCheck, Role
 from firmware.tls.messages import Alert, HandshakeEvent, TlsEvent
 from firmware.tls.profiles import DEFAULT_PROFILE, PROFILES, Profile, profile_from_name
-from firmware.tls.task import TlsStatistics, TlsStream, accept_tls, connect_tls
+from firmware.tls.task import TlsStatistics, TlsStream, accept_tls, client_stream, connect_tls
 
 __all__ = [
     "DEFAULT_PROFILE",
@@ -21,6 +23,10 @@ __all__ = [
     "CredentialsError",
     "Engine",
     "HandshakeEvent",
+    "Judge",
+    "Judged",
+    "Judgement",
+    "PeerCheck",
     "Profile",
     "Role",
     "State",
@@ -30,6 +36,7 @@ __all__ = [
     "TlsStatistics",
     "TlsStream",
     "accept_tls",
+    "client_stream",
     "connect_tls",
     "profile_from_name",
 ]

@@ -10,7 +10,7 @@ Each message stands for the work behind it (``<`` received, ``>`` sent, seen fro
     <ClientKeyExchange    RSA private               1 multiplication
     >CertificateVerify                                                         RSA private
     Finished (each)       digest of the transcript so far
-    <Certificate          reading each certificate of the peer's (validating them is charged by who validates)
+    <Certificate          reading each certificate of the peer's, unless a judge reads and validates, and charges, them
     <CertificateVerify    RSA public with the peer's key
 
 A client pays for the same messages from the other side: public operations where the server pays private ones.
@@ -38,11 +38,17 @@ Charge = tuple[str, int]
 
 
 class CostMeter:
-    """The bill of one connection. Feed it every event, in order."""
+    """The bill of one connection. Feed it every event, in order.
 
-    def __init__(self, costs: Costs, credentials: Credentials | None = None) -> None:
+    Args:
+        judged: Whether a judge looks at the peer's certificates, whose own charges hold reading them.
+    """
+
+    def __init__(self, costs: Costs, credentials: Credentials | None = None, *, judged: bool = False) -> None:
+        self.credentials = credentials
+        """What we present; may change when a client asks for a name."""
         self._costs = costs
-        self._credentials = credentials
+        self._judged = judged
         self._choice: ServerChoice | None = None
         self._group = ""
         self._began = False
@@ -93,10 +99,11 @@ class CostMeter:
     def _certificate(self, event: HandshakeEvent) -> Iterable[Charge]:
         chain = certificates_from_message(event.body, self._version >= TLS_1_3)
         if event.sent:
-            if self._credentials is not None and chain:
-                yield "hash", self._costs.digest(self._credentials.signature_hash, len(chain[0]))
+            if self.credentials is not None and chain:
+                yield "hash", self._costs.digest(self.credentials.signature_hash, len(chain[0]))
         elif chain:
-            yield "parse", self._costs.certificate * len(chain)
+            if not self._judged:
+                yield "parse", self._costs.certificate * len(chain)
             self._peer_verification = self._verification(chain[0])
 
     def _server_key_exchange(self, event: HandshakeEvent) -> Iterable[Charge]:
@@ -123,7 +130,7 @@ class CostMeter:
         return self._choice.version if self._choice is not None else 0
 
     def _private(self) -> Charge:
-        return "rsa-private", self._costs.rsa_private(self._credentials.key_bits if self._credentials else 1024)
+        return "rsa-private", self._costs.rsa_private(self.credentials.key_bits if self.credentials else 1024)
 
     def _verification(self, der: bytes) -> Charge:
         """One public operation with the key of ``der``. A signature of another kind is charged as an exchange."""

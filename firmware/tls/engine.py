@@ -13,47 +13,39 @@ Every call returns a ``Step``: what must go onto the wire, what happened (the ha
 and what the peer said. Nothing leaves by itself, so whoever owns the engine can charge the CPU for the events of a step
 before its output leaves the board.
 
-No session is ever resumed: each connection shows its certificates and pays for its key exchange, and a change of
-certificate or trust list counts for the next connection at once.
+No session is ever resumed: each connection shows its certificates, has its peer judged, and pays for its key exchange,
+and a change of certificate or trust list counts for the next connection at once.
+
+With a judge (`judgement`), the peer's certificates are judged in the middle of the handshake: a refused peer gets the
+fitting alert, and what it had shown is known completely. Without one, a server asks for no certificate, and a client
+takes any.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from firmware.tls.credentials import Credentials
-from firmware.tls.errors import CredentialsError, TlsError
-from firmware.tls.messages import (
-    TLS_1_3,
-    Alert,
-    HandshakeEvent,
-    TlsEvent,
-    certificates_from_message,
-    event_from_message,
-)
-from firmware.tls.profiles import DEFAULT_PROFILE, Profile
+from firmware.tls.errors import TlsError
+from firmware.tls.judgement import Judge, Judgement, Role
+from firmware.tls.messages import TLS_1_3, Alert, TlsEvent, certificates_from_message, event_from_message
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
 
-__all__ = ["ContextCache", "Engine", "Role", "State", "Step"]
-
-CONTEXTS = 8
-"""Contexts kept ready: the device certificate and a handful of application certificates. One takes about 0.4 ms and
-some 50 KiB of the host to make."""
+__all__ = ["Engine", "State", "Step"]
 
 RECORD_BYTES = 16_384
 """Largest plaintext of one record, RFC 8446 5.1."""
 
+HANDSHAKE_RECORD = 22
+CERTIFICATE_MESSAGE = b"\x0b"
+"""RFC 5246 6.2.1 and 7.4."""
 
-class Role(Enum):
-    """Which side of the handshake we are."""
-
-    SERVER = "server"
-    CLIENT = "client"
+LONGEST_NAME_BYTES = 253
+"""RFC 1035 2.3.4, without the length bytes at both ends."""
 
 
 class State(Enum):
@@ -77,97 +69,25 @@ class Step:
     state: State
 
 
-class ContextCache:
-    """OpenSSL contexts, one per role, credentials and profile, made when first needed.
+class Engine:
+    """One connection's protocol machine. Made from a context; ``step(b"")`` makes a client begin.
 
-    A context holds the private key: ``clear`` when the identity changes. Connections that are open keep theirs.
+    Args:
+        server_name: of a client: whom it asks for (RFC 6066 3). TlsError when it can be no name.
+        judge: looks at the peer's certificates. The context must have been made for it.
+        context_for_name: of a server: which context serves a client that asks for a name, or for none. What it raises
+            comes out of ``step``.
     """
 
-    def __init__(self) -> None:
-        self._contexts: OrderedDict[tuple[Role, Credentials | None, Profile], SSL.Context] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._contexts)
-
-    def server(self, credentials: Credentials, profile: Profile = DEFAULT_PROFILE) -> SSL.Context:
-        """The context of a server that shows ``credentials``. CredentialsError when they cannot be used."""
-        return self._get(Role.SERVER, credentials, profile)
-
-    def client(self, credentials: Credentials | None = None, profile: Profile = DEFAULT_PROFILE) -> SSL.Context:
-        """The context of a client, which shows ``credentials`` if the server asks for them."""
-        return self._get(Role.CLIENT, credentials, profile)
-
-    def clear(self) -> None:
-        """Forgets every context and the keys in them: the next connection sees what is in force then."""
-        self._contexts.clear()
-
-    def _get(self, role: Role, credentials: Credentials | None, profile: Profile) -> SSL.Context:
-        key = (role, credentials, profile)
-        context = self._contexts.get(key)
-        if context is None:
-            context = make_context(credentials, profile)
-            while len(self._contexts) >= CONTEXTS:
-                self._contexts.popitem(last=False)
-            self._contexts[key] = context
-        else:
-            self._contexts.move_to_end(key)
-        return context
-
-
-def make_context(credentials: Credentials | None, profile: Profile) -> SSL.Context:
-    """A context that takes no session back and never renegotiates."""
-    # Imported here, not above: a board that never speaks TLS need not load OpenSSL.
-    from OpenSSL import SSL
-
-    from firmware.tls import hooks
-
-    context = SSL.Context(SSL.TLS_METHOD)
-    # First of all, since it also sets the security level that certificates are measured by.
-    context.set_cipher_list(profile.ciphers.encode("ascii"))
-    context.set_tls13_ciphersuites(profile.ciphersuites.encode("ascii"))
-    context.set_min_proto_version(profile.min_version)
-    context.set_max_proto_version(profile.max_version)
-    context.set_options(
-        SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
-    )
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_verify(SSL.VERIFY_NONE)
-    hooks.offer_groups(context, profile.groups)
-    hooks.forward_messages(context)
-    if credentials is not None:
-        _present(context, credentials)
-    return context
-
-
-def _present(context: SSL.Context, credentials: Credentials) -> None:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_der_private_key
-    from OpenSSL import SSL
-
-    from firmware.tls import hooks
-
-    if not credentials.chain_der:
-        raise CredentialsError("there is no certificate in the chain")
-    hooks.use_certificates(context, credentials.chain_der)
-    try:
-        # The primes are not tested again, which would take 0.4 s of the host for 4096 bits: that a key is sound was
-        # settled when it was made or uploaded, and that it fits the certificate is checked below.
-        key = load_der_private_key(credentials.key_der, password=None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError) as error:
-        raise CredentialsError(f"the private key cannot be read: {error}") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise CredentialsError("the private key is not an RSA key")
-    try:
-        context.use_privatekey(key)
-        context.check_privatekey()
-    except SSL.Error:
-        raise CredentialsError("the private key does not belong to the certificate") from None
-
-
-class Engine:
-    """One connection's protocol machine. Made from a context; ``step(b"")`` makes a client begin."""
-
-    def __init__(self, context: SSL.Context, role: Role, server_name: str | None = None) -> None:
+    def __init__(
+        self,
+        context: SSL.Context,
+        role: Role,
+        server_name: str | None = None,
+        *,
+        judge: Judge | None = None,
+        context_for_name: Callable[[str | None], SSL.Context] | None = None,
+    ) -> None:
         from OpenSSL import SSL
 
         from firmware.tls import hooks
@@ -178,15 +98,23 @@ class Engine:
         """Why the connection failed; empty otherwise."""
         self.peer_chain_der: tuple[bytes, ...] = ()
         """What the peer showed, its own certificate first; known even when it is refused. Empty: it showed none."""
+        self.judgement: Judgement | None = None
+        """What the judge said; None: nobody was asked, or there was nothing to judge."""
+        self._judge = judge
+        self._context_for_name = context_for_name
         self._connection = SSL.Connection(context, None)
-        self._sink = hooks.listen_to(self._connection)
+        self._hooks = hooks.hooks_of(self._connection)
         self._errors = SSL
+        if judge is not None:
+            self._hooks.alert_for_peer = self._alert_for_peer
         if role is Role.SERVER:
             self._connection.set_accept_state()
+            if context_for_name is not None:
+                self._hooks.serve_name = self._serve_name
         else:
             self._connection.set_connect_state()
             if server_name is not None and not is_address(server_name):
-                self._connection.set_tlsext_host_name(server_name.encode("idna"))
+                self._connection.set_tlsext_host_name(_wire_name(server_name))
 
     @property
     def version(self) -> str:
@@ -251,9 +179,28 @@ class Engine:
         except self._errors.WantReadError:
             return
         except self._errors.Error as error:
+            self._raise_hook_error()
             self._fail(_reason(error))
         else:
             self.state = State.OPEN
+
+    def _alert_for_peer(self) -> int | None:
+        """OpenSSL asks in the middle of a handshake, several times for one chain."""
+        if self.judgement is None:
+            self._note_chain()
+            assert self._judge is not None
+            self.judgement = self._judge(self.peer_chain_der)
+        return None if self.judgement.ok else self.judgement.alert
+
+    def _serve_name(self, name: str | None) -> None:
+        assert self._context_for_name is not None
+        self._connection.set_context(self._context_for_name(name))
+
+    def _raise_hook_error(self) -> None:
+        error, self._hooks.error = self._hooks.error, None
+        if error is not None:
+            self._fail("given up")
+            raise error
 
     def _receive(self) -> bytes:
         chunks = []
@@ -281,22 +228,33 @@ class Engine:
         self.failure = reason
 
     def _result(self, plaintext: bytes) -> Step:
+        self._note_chain()
+        if self.state is State.FAILED and self._judge is not None and self.judgement is None and self.peer_chain_der:
+            # OpenSSL could not read what the peer showed, and has refused it: our judge can say what is wrong with it.
+            self.judgement = self._judge(self.peer_chain_der)
         events = self._events()
         if self.state is State.FAILED:
             # The alert says more, and in the standards' words, than OpenSSL's own reason.
             for alert in (event for event in events if isinstance(event, Alert) and event.fatal):
-                self.failure = f"{'sent' if alert.sent else 'received'} alert {alert.name}, {self.failure}"
+                reason = self._refusal if alert.sent and self._refusal else self.failure
+                self.failure = f"{'sent' if alert.sent else 'received'} alert {alert.name}, {reason}"
         return Step(self._output(), events, plaintext, self.state)
 
-    def _events(self) -> tuple[TlsEvent, ...]:
-        messages, self._sink.messages = self._sink.messages, []
-        events = (event_from_message(*message) for message in messages)
-        known = tuple(event for event in events if event is not None)
-        for event in known:
-            if isinstance(event, HandshakeEvent) and event.name == "Certificate" and not event.sent:
+    @property
+    def _refusal(self) -> str:
+        return "" if self.judgement is None or self.judgement.ok else self.judgement.sentence
+
+    def _note_chain(self) -> None:
+        """Finds what the peer showed in the messages of this step."""
+        for sent, kind, data in self._hooks.messages:
+            if not sent and kind == HANDSHAKE_RECORD and data[:1] == CERTIFICATE_MESSAGE:
                 tls13 = self._connection.get_protocol_version() >= TLS_1_3
-                self.peer_chain_der = certificates_from_message(event.body, tls13)
-        return known
+                self.peer_chain_der = certificates_from_message(data[4:], tls13)
+
+    def _events(self) -> tuple[TlsEvent, ...]:
+        messages, self._hooks.messages = self._hooks.messages, []
+        events = (event_from_message(*message) for message in messages)
+        return tuple(event for event in events if event is not None)
 
     def _output(self) -> bytes:
         chunks = []
@@ -305,6 +263,17 @@ class Engine:
                 chunks.append(self._connection.bio_read(65_536))
         except self._errors.WantReadError:
             return b"".join(chunks)
+
+
+def _wire_name(name: str) -> bytes:
+    """A server name as it is sent. TlsError when it can be none."""
+    try:
+        encoded = name.removesuffix(".").encode("idna")
+    except UnicodeError as error:
+        raise TlsError(f"{name[:64]!r} is no host name: {error}") from None
+    if not encoded or len(encoded) > LONGEST_NAME_BYTES:
+        raise TlsError(f"{name[:64]!r} is no host name: {len(encoded)} bytes, limits 1 and {LONGEST_NAME_BYTES}")
+    return encoded
 
 
 def is_address(host: str) -> bool:

@@ -2,27 +2,32 @@
 
 ::
 
-    wire --> engine.step --> events --> cost --> kernel.work (others run meanwhile) --> output --> wire
-                                                                                    --> plaintext to the caller
+    wire --> engine.step --> events, judgement --> cost --> kernel.work, others run meanwhile --> output --> wire
+                                                                                              --> plaintext to caller
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from firmware.hal import Costs
 from firmware.kernel import Kernel
 from firmware.net import READ_BYTES, ByteStream, ConnectionLost
+from firmware.tls.contexts import ContextCache
 from firmware.tls.cost import Charge, CostMeter
 from firmware.tls.credentials import Credentials
-from firmware.tls.engine import ContextCache, Engine, Role, State, Step
+from firmware.tls.engine import Engine, State, Step
 from firmware.tls.errors import TlsError
+from firmware.tls.judgement import Judgement, PeerCheck, Role
 from firmware.tls.messages import Alert, alert_sentence
 from firmware.tls.profiles import DEFAULT_PROFILE, Profile
 
-__all__ = ["TlsStatistics", "TlsStream", "accept_tls", "connect_tls"]
+if TYPE_CHECKING:
+    from OpenSSL import SSL
+
+__all__ = ["CredentialsForName", "TlsStatistics", "TlsStream", "accept_tls", "client_stream", "connect_tls"]
 
 T = TypeVar("T")
 
@@ -39,6 +44,12 @@ MAX_UNREAD_BYTES = 262_144
 
 PIECE_BYTES = 16_384
 """Written at once: one record, so that a large answer is charged, and leaves, bit by bit."""
+
+KEPT_EVENTS = 32
+"""Of a connection's messages and alerts; a handshake has some 20, and more come from peers that mean no good."""
+
+CredentialsForName = Callable[[str | None], Credentials | None]
+"""What a server presents to a client that asks for this name, or for none; None: what it presents otherwise."""
 
 
 @dataclass
@@ -58,7 +69,10 @@ def ignore(_line: str) -> None:
 
 
 class TlsStream:
-    """A ``ByteStream`` through TLS. Made by ``accept_tls`` and ``connect_tls``, when the handshake is done."""
+    """A ``ByteStream`` through TLS, to be used when its handshake is done.
+
+    Made by ``accept_tls`` and ``connect_tls``; by ``client_stream`` for whoever wants to look at one that fails.
+    """
 
     secure = True
 
@@ -70,10 +84,15 @@ class TlsStream:
         engine: Engine,
         meter: CostMeter,
         log: Callable[[str], None],
+        check: PeerCheck | None = None,
     ) -> None:
         self.peer = wire.peer
         self.handshake_cycles = 0
         """Cycles charged for the handshake."""
+        self.events: list[str] = []
+        """Messages and alerts so far, ours with ``>`` in front: ``<Certificate``, ``>alert unknown_ca``."""
+        self._check = check
+        self._judged = False
         self._kernel = kernel
         self._wire = wire
         self._engine = engine
@@ -95,8 +114,18 @@ class TlsStream:
 
     @property
     def peer_chain_der(self) -> tuple[bytes, ...]:
-        """Certificates that the peer showed, its own first."""
+        """Certificates that the peer showed, its own first, whether it was accepted or not."""
         return self._engine.peer_chain_der
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What was said of them; None where nobody judged, or there was nothing to judge."""
+        return self._engine.judgement
+
+    @property
+    def failure(self) -> str:
+        """Why the connection failed; empty while it has not."""
+        return self._engine.failure
 
     async def handshake(self) -> None:
         """Goes through the handshake. TlsError when it fails, when the peer is too slow, or when it goes away."""
@@ -162,10 +191,13 @@ class TlsStream:
     async def _settle(self, step: Step) -> None:
         """Pays for a step, and only then lets its output go and its plaintext be seen."""
         await self._pay(self._meter.handshake(step.events))
+        await self._tell_judgement()
         if step.plaintext:
             await self._pay(self._meter.records(len(step.plaintext)))
             self._keep(step.plaintext)
         for event in step.events:
+            if len(self.events) < KEPT_EVENTS:
+                self.events.append(str(event))
             if isinstance(event, Alert) and event.name != "close_notify":
                 self._log(alert_sentence(event, self.peer))
         if step.output:
@@ -175,6 +207,14 @@ class TlsStream:
                 # A peer that hangs up right after its last word is common; it only matters while we have more to say.
                 if step.state in (State.HANDSHAKE, State.OPEN):
                     raise
+
+    async def _tell_judgement(self) -> None:
+        judgement = self._engine.judgement
+        if judgement is None or self._judged or self._check is None:
+            return
+        self._judged = True
+        await self._pay(judgement.charges)
+        self._check.judged(self.peer, self._engine.role, self._engine.peer_chain_der, judgement)
 
     async def _waiting(self, peer: Coroutine[Any, Any, T]) -> T:
         """Waits for the peer; during the handshake only as long as patience lasts. TimeoutError when it is over."""
@@ -187,7 +227,7 @@ class TlsStream:
         finally:
             self._patience_ns -= self._kernel.now_ns - began_ns
 
-    async def _pay(self, charges: list[Charge]) -> None:
+    async def _pay(self, charges: Iterable[Charge]) -> None:
         for kind, cycles in charges:
             if not self._handshake_done:
                 self.handshake_cycles += cycles
@@ -214,12 +254,33 @@ async def accept_tls(
     profile: Profile = DEFAULT_PROFILE,
     statistics: TlsStatistics | None = None,
     log: Callable[[str], None] = ignore,
+    *,
+    check: PeerCheck | None = None,
+    credentials_for: CredentialsForName | None = None,
 ) -> TlsStream:
-    """A server's end, handshake done. On TlsError the connection is closed already, and the log knows."""
+    """A server's end, handshake done. On TlsError the connection is closed already, and the log knows.
+
+    Args:
+        credentials: What is presented to a client that asks for no name, or for one without a certificate of its own.
+        check: Who judges clients; None asks them for no certificate.
+        credentials_for: Finds what else is presented, by the name that a client asks for.
+    """
     statistics = statistics if statistics is not None else TlsStatistics()
     try:
-        engine = Engine(contexts.server(credentials, profile), Role.SERVER)
-        stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
+        meter = CostMeter(costs, credentials, judged=check is not None)
+
+        def context_for_name(name: str | None) -> SSL.Context:
+            found = credentials_for(name) if credentials_for is not None else None
+            meter.credentials = found or credentials
+            return contexts.server(meter.credentials, profile, check)
+
+        engine = Engine(
+            contexts.server(credentials, profile, check),
+            Role.SERVER,
+            judge=check.judge if check is not None else None,
+            context_for_name=context_for_name if credentials_for is not None else None,
+        )
+        stream = TlsStream(kernel, costs, wire, engine, meter, log, check)
         await stream.handshake()
     except TlsError as error:
         statistics.failed += 1
@@ -243,13 +304,49 @@ async def connect_tls(
     credentials: Credentials | None = None,
     profile: Profile = DEFAULT_PROFILE,
     log: Callable[[str], None] = ignore,
+    *,
+    check: PeerCheck | None = None,
 ) -> TlsStream:
-    """A client's end, handshake done. The server's certificate is not judged yet. TlsError as ``accept_tls``."""
+    """A client's end, handshake done; arguments and errors as of ``client_stream`` and ``accept_tls``.
+
+    In TLS 1.3 a server judges our certificate only after that: its refusal comes with the first ``read``.
+    """
     try:
-        engine = Engine(contexts.client(credentials, profile), Role.CLIENT, server_name)
-        stream = TlsStream(kernel, costs, wire, engine, CostMeter(costs, credentials), log)
+        stream = client_stream(kernel, costs, wire, contexts, server_name, credentials, profile, log, check=check)
         await stream.handshake()
     except BaseException:
         wire.drop()
         raise
     return stream
+
+
+def client_stream(
+    kernel: Kernel,
+    costs: Costs,
+    wire: ByteStream,
+    contexts: ContextCache,
+    server_name: str | None = None,
+    credentials: Credentials | None = None,
+    profile: Profile = DEFAULT_PROFILE,
+    log: Callable[[str], None] = ignore,
+    *,
+    check: PeerCheck | None = None,
+) -> TlsStream:
+    """A client's end whose handshake is still to be done.
+
+    Args:
+        server_name: Whom we ask for; addresses are not sent.
+        credentials: What we present if the server asks for it.
+        check: Who judges the server; None takes any.
+
+    Raises:
+        TlsError: The credentials cannot be used, or the name can be none.
+    """
+    engine = Engine(
+        contexts.client(credentials, profile, check),
+        Role.CLIENT,
+        server_name,
+        judge=check.judge if check is not None else None,
+    )
+    meter = CostMeter(costs, credentials, judged=check is not None)
+    return TlsStream(kernel, costs, wire, engine, meter, log, check)

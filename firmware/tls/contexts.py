@@ -1,0 +1,134 @@
+"""OpenSSL's contexts: what an endpoint presents, what it takes, and what it demands of its peer, kept ready."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from firmware.tls.credentials import Credentials
+from firmware.tls.errors import CredentialsError
+from firmware.tls.judgement import PeerCheck, Role
+from firmware.tls.profiles import DEFAULT_PROFILE, Profile
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
+
+__all__ = ["ContextCache", "make_context"]
+
+CONTEXTS = 8
+"""Contexts kept ready: the device certificate and a handful of application certificates. One takes about 0.4 ms and
+some 50 KiB of the host to make."""
+
+
+class Asking(Enum):
+    """Whether a peer has to show certificates."""
+
+    NOTHING = "nothing"
+    """A client takes whatever comes."""
+    IF_ANY = "if any"
+    CERTIFICATE = "certificate"
+
+    @classmethod
+    def by(cls, check: PeerCheck | None) -> Asking:
+        """What a check makes us ask for."""
+        if check is None:
+            return cls.NOTHING
+        return cls.CERTIFICATE if check.required else cls.IF_ANY
+
+
+class ContextCache:
+    """OpenSSL contexts, one per role, credentials, profile and demand on the peer, made when first needed.
+
+    A context holds the private key: ``clear`` when the identity changes. Connections that are open keep theirs.
+    """
+
+    def __init__(self) -> None:
+        self._contexts: OrderedDict[tuple[Role, Credentials | None, Profile, Asking], SSL.Context] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._contexts)
+
+    def server(
+        self, credentials: Credentials, profile: Profile = DEFAULT_PROFILE, check: PeerCheck | None = None
+    ) -> SSL.Context:
+        """The context of a server that shows ``credentials``. CredentialsError when they cannot be used."""
+        return self._get(Role.SERVER, credentials, profile, Asking.by(check))
+
+    def client(
+        self,
+        credentials: Credentials | None = None,
+        profile: Profile = DEFAULT_PROFILE,
+        check: PeerCheck | None = None,
+    ) -> SSL.Context:
+        """The context of a client, which shows ``credentials`` if the server asks for them."""
+        return self._get(Role.CLIENT, credentials, profile, Asking.by(check))
+
+    def clear(self) -> None:
+        """Forgets every context and the keys in them: the next connection sees what is in force then."""
+        self._contexts.clear()
+
+    def _get(self, role: Role, credentials: Credentials | None, profile: Profile, asking: Asking) -> SSL.Context:
+        key = (role, credentials, profile, asking)
+        context = self._contexts.get(key)
+        if context is None:
+            context = make_context(credentials, profile, asking)
+            while len(self._contexts) >= CONTEXTS:
+                self._contexts.popitem(last=False)
+            self._contexts[key] = context
+        else:
+            self._contexts.move_to_end(key)
+        return context
+
+
+def make_context(credentials: Credentials | None, profile: Profile, asking: Asking = Asking.NOTHING) -> SSL.Context:
+    """A context that takes no session back and never renegotiates."""
+    # Imported here, not above: a board that never speaks TLS need not load OpenSSL.
+    from OpenSSL import SSL
+
+    from firmware.tls import hooks
+
+    context = SSL.Context(SSL.TLS_METHOD)
+    # First of all, since it also sets the security level that certificates are measured by.
+    context.set_cipher_list(profile.ciphers.encode("ascii"))
+    context.set_tls13_ciphersuites(profile.ciphersuites.encode("ascii"))
+    context.set_min_proto_version(profile.min_version)
+    context.set_max_proto_version(profile.max_version)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_verify(SSL.VERIFY_NONE)
+    if asking is not Asking.NOTHING:
+        hooks.ask_for_certificate(context, required=asking is Asking.CERTIFICATE)
+    hooks.offer_groups(context, profile.groups)
+    hooks.forward_messages(context)
+    hooks.forward_server_names(context)
+    if credentials is not None:
+        _present(context, credentials)
+    return context
+
+
+def _present(context: SSL.Context, credentials: Credentials) -> None:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+    from OpenSSL import SSL
+
+    from firmware.tls import hooks
+
+    if not credentials.chain_der:
+        raise CredentialsError("there is no certificate in the chain")
+    hooks.use_certificates(context, credentials.chain_der)
+    try:
+        # The primes are not tested again, which would take 0.4 s of the host for 4096 bits: that a key is sound was
+        # settled when it was made or uploaded, and that it fits the certificate is checked below.
+        key = load_der_private_key(credentials.key_der, password=None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError) as error:
+        raise CredentialsError(f"the private key cannot be read: {error}") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise CredentialsError("the private key is not an RSA key")
+    try:
+        context.use_privatekey(key)
+        context.check_privatekey()
+    except SSL.Error:
+        raise CredentialsError("the private key does not belong to the certificate") from None
