@@ -12,12 +12,14 @@ nobody waits. With a paced clock handed in, the same bench serves people and oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from board import Board, Model, ModelError, Program, Trace, VirtualClock, model_named
 from hil.errors import RackMisuse
 from hil.gateway import FIRST_MAC, Gateway, Power
 from hil.moment import DEFAULT_TIME, time_source_from
+from hil.saved import saved_from_file
 from hil.streams import Streams
 
 TRACE_EVENTS = 100_000
@@ -100,6 +102,48 @@ class Bench:
             gateway.close()
             raise
         self.gateways.append(gateway)
+        return gateway
+
+    def gateway_from(
+        self,
+        path: str | Path,
+        *,
+        flash: str | None = None,
+        time: str | int | Callable[[], int] | None = None,
+        name: str | None = None,
+    ) -> Gateway:
+        """A gateway as ``Gateway.save`` left it: its flash, its card (in memory), its address; off to begin with.
+
+        Args:
+            flash: a file that is made, and holds the flash from then on.
+            time: as for ``gateway``; None goes on with the saved clock.
+
+        Raises:
+            RackMisuse: the file is not a saved gateway, or the flash file is there already.
+            EnvironmentRefused: the file cannot be opened.
+        """
+        saved = saved_from_file(path)
+        if flash is not None and Path(flash).exists():
+            raise RackMisuse(f"flash file {flash} is there already: the saved flash would be left aside")
+        facts = saved.facts
+        if time is None:
+            start_ns = facts.unix_ns
+            time = "unset" if start_ns is None else lambda: start_ns + self.clock.now_ns
+        gateway = Gateway(
+            self,
+            self._model(facts.model),
+            bytes.fromhex(facts.mac),
+            power=Power(time_source_from(time, self.clock)),
+            flash=flash,
+            content=saved.flash,
+            name=facts.name if name is None else name,
+            program=self._program,
+            wall_ns=self._wall_ns,
+        )
+        self.gateways.append(gateway)
+        card = saved.ram_card()
+        if card is not None:
+            gateway.insert_card(card)
         return gateway
 
     # -- time

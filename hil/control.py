@@ -7,6 +7,7 @@
 ``/button``    GET, PUT milliseconds       presses the reset button for so long; reads 1 while it is pressed
 ``/leds``      GET                         JSON: what each LED shows
 ``/state``     GET                         JSON: boot state, services, load
+``/save``      PUT a path                  writes flash, card, clock and configuration there: ``gatebench run --from``
 =============  ==========================  =====================================================================
 
 Bodies are plain text of one line. 404 for other paths, 405 for other methods, 400 with one line for a body that will
@@ -145,13 +146,14 @@ class ControlFace:
             "/card": self._set_card,
             "/card/image": self._set_image,
             "/button": self._press,
+            "/save": self._save,
         }
 
     def answer(self, method: str, path: str, body: str) -> str:
         """Does one request. BadRequest when it cannot be done."""
-        if path not in self._reads:
-            raise BadRequest(404, f"no {path}: must be one of {', '.join(self._reads)}")
-        if method in ("GET", "HEAD"):
+        if path not in self._reads and path not in self._writes:
+            raise BadRequest(404, f"no {path}: must be one of {', '.join({**self._reads, **self._writes})}")
+        if method == "GET" and path in self._reads:
             return self._reads[path]()
         if method != "PUT" or path not in self._writes:
             raise BadRequest(405, f"{method} {path}: cannot be done")
@@ -159,7 +161,9 @@ class ControlFace:
             self._writes[path](body)
         except (BoardError, RackMisuse, EnvironmentRefused) as error:
             raise BadRequest(409, str(error)) from error
-        return self._reads[path]()
+        except OSError as error:
+            raise BadRequest(409, f"{body}: {error.strerror or error}") from error
+        return self._reads[path]() if path in self._reads else body
 
     def _set_power(self, body: str) -> None:
         wanted = _bit(body)
@@ -178,6 +182,11 @@ class ControlFace:
         if not body:
             raise BadRequest(400, "body is empty: must be ram or the path of an image")
         self._cards.change(body)
+
+    def _save(self, body: str) -> None:
+        if not body:
+            raise BadRequest(400, "body is empty: must be the path of the file to write")
+        self._gateway.save(body)
 
     def _press(self, body: str) -> None:
         if not (body.isascii() and body.isdigit()) or not 1 <= int(body[:9]) <= LONGEST_PRESS_MS:

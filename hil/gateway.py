@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from board import Board, Model, Program
@@ -23,6 +24,7 @@ from hil.flashfile import FlashFile
 from hil.links import UartLink
 from hil.moment import TimeSource
 from hil.netclient import NetClient
+from hil.saved import FORMAT, Facts, Saved, card_bytes
 
 if TYPE_CHECKING:
     from hil.bench import Bench
@@ -72,6 +74,7 @@ class Gateway:
         power: Power,
         factory: str = "v7",
         flash: str | None = None,
+        content: bytes | None = None,
         name: str | None = None,
         program: Callable[[Board], Program] | None = None,
         wall_ns: Callable[[], int] | None = None,
@@ -89,7 +92,7 @@ class Gateway:
         self._starts = 0
         self._start = _firmware() if program is None else program
         self._blank = program is not None
-        self._storage = self._open_flash(factory, flash)
+        self._storage = self._open_flash(flash, factory, content)
         self.board = Board(
             model,
             bench.clock,
@@ -208,6 +211,26 @@ class Gateway:
         """A TCP connection from outside, in virtual time; ``status`` tells how it goes."""
         return NetClient(self.bench.clock, self.board.network.accept("bench", port))
 
+    # -- saving
+
+    def save(self, path: str | Path) -> None:
+        """Writes flash, card, clock and configuration into one file: ``Bench.gateway_from`` starts from it.
+
+        Raises:
+            RackMisuse: the card is too large to be saved.
+            OSError: the host does not let us.
+        """
+        facts = Facts(
+            format=FORMAT,
+            model=self.model.name,
+            mac=self.mac.hex(),
+            name=self.name,
+            powered=self.powered,
+            # The board reads its clock at its CPU's time, which stands still while the CPU idles.
+            unix_ns=self.board.rtc.unix_ns() - self.board.cpu.now_ns + self.bench.now_ns if self.powered else None,
+        )
+        Saved(facts, self.flash_image, card_bytes(self.card)).to_file(path)
+
     def close(self) -> None:
         """Switches it off and closes its flash file and its card."""
         self.board.power_off()
@@ -223,10 +246,20 @@ class Gateway:
         self.program = self._start(board)
         return self.program
 
-    def _open_flash(self, factory: str, flash: str | None) -> Storage:
-        if flash is None:
-            return self._factory_storage(factory)
-        return FlashFile(flash, self.model.flash_bytes, lambda: _whole(self._factory_storage(factory)))
+    def _open_flash(self, flash: str | None, factory: str, content: bytes | None) -> Storage:
+        """The chip's content: in the file, where one is named, and beginning as saved or as from the factory."""
+
+        def begin() -> Storage:
+            if content is None:
+                return self._factory_storage(factory)
+            if len(content) != self.model.flash_bytes:
+                text = (
+                    f"saved flash of {len(content)} bytes, the chip of {self.model.name} has {self.model.flash_bytes}"
+                )
+                raise RackMisuse(text)
+            return bytearray(content)
+
+        return begin() if flash is None else FlashFile(flash, self.model.flash_bytes, lambda: _whole(begin()))
 
     def _factory_storage(self, factory: str) -> Storage:
         if self._blank:

@@ -180,7 +180,7 @@ def _section_text(bench: Bench, left: list[Path]) -> str:
 
 
 def _leave_artifacts(bench: Bench, folder: Path) -> list[Path]:
-    """Writes, per gateway, the console's transcript and the images of flash and card; and the trace."""
+    """Writes, per gateway, the console's transcript, the images, and the saved gateway; and the trace."""
     folder.mkdir(parents=True, exist_ok=True)
     left = []
     for gateway in bench.gateways:
@@ -188,7 +188,9 @@ def _leave_artifacts(bench: Bench, folder: Path) -> list[Path]:
         log.write_text(gateway.console.transcript(), encoding="utf-8")
         flash = folder / f"{gateway.name}.flash"
         flash.write_bytes(gateway.flash_image)
-        left += [log, flash]
+        saved = folder / f"{gateway.name}.saved.zip"
+        gateway.save(saved)
+        left += [log, flash, saved]
         if gateway.card is not None:
             from hil.cards import image_bytes
 

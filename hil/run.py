@@ -57,7 +57,10 @@ class RunOptions:
     http: int = 8080
     sips: int = 5061
     control: int | None = None
-    time: str = "host"
+    from_file: str | None = None
+    """A saved gateway to start from; it brings model, flash and card with it."""
+    time: str | None = None
+    """None: the host's, or the saved clock."""
     ready: str | None = None
     for_s: float | None = None
     allow_outbound: bool = False
@@ -105,16 +108,8 @@ class Run:
     def _open(self) -> tuple[Gateway, CardBox]:
         options = self.options
         self._forget_ready()
-        gateway = self._bench.gateway(
-            options.model,
-            card=None if options.card == "none" else options.card,
-            card_size=options.card_size,
-            factory=options.factory,
-            flash=options.flash,
-            time=time.time_ns if options.time == "host" else options.time,
-            name=options.name,
-        )
         self._stack.callback(self._bench.close)
+        gateway = self._gateway()
         cards = CardBox(gateway, options.card_size)
         self._stack.callback(cards.close)
         if options.card != "none":
@@ -130,6 +125,24 @@ class Run:
         self._stack.callback(outbound.close)
         self._stack.callback(Signals(self._poller, self.stop).close)
         return gateway, cards
+
+    def _gateway(self) -> Gateway:
+        options = self.options
+        host_time = time.time_ns if options.time in (None, "host") else options.time
+        if options.from_file is None:
+            return self._bench.gateway(
+                options.model,
+                card=None if options.card == "none" else options.card,
+                card_size=options.card_size,
+                factory=options.factory,
+                flash=options.flash,
+                time=host_time or "unset",
+                name=options.name,
+            )
+        if options.card != "none":
+            raise RackMisuse("a saved gateway brings its card with it: leave out --card, or --from")
+        moment = None if options.time is None else host_time
+        return self._bench.gateway_from(options.from_file, flash=options.flash, time=moment, name=options.name)
 
     def _control_face(self, gateway: Gateway, cards: CardBox) -> None:
         options = self.options

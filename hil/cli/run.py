@@ -50,7 +50,10 @@ def _add_board_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--card", metavar="FILE|ram|none", default="none", help="CF card in the slot (default: none)")
     group.add_argument("--card-size", metavar="SIZE", default="64M", help="of a card that is made (default: 64M)")
     group.add_argument(
-        "--time", metavar="host|unset|ISO8601", default="host", help="real-time clock at power-on (default: host)"
+        "--time", metavar="host|unset|ISO8601", help="real-time clock at power-on (default: host, or as saved)"
+    )
+    group.add_argument(
+        "--from", dest="from_file", metavar="FILE", help="start a saved gateway: its model, flash, card and clock"
     )
 
 

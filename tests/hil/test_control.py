@@ -17,6 +17,7 @@ from hil.control import LONGEST_BODY, CardBox, ControlFace, ControlServer
 from hil.errors import EnvironmentRefused
 from hil.gateway import Gateway
 from hil.poller import Poller, paced_clock
+from hil.saved import saved_from_file
 
 Ask = Callable[..., tuple[int, str]]
 
@@ -176,6 +177,12 @@ def test_leds_and_state_are_json(ask: Ask) -> None:
     assert (state["boot"], state["services"]["http"], state["card"]) == ("operational", True, 0)
 
 
+def test_the_gateway_is_saved_where_it_is_told(ask: Ask, tmp_path: Path) -> None:
+    path = str(tmp_path / "saved.zip")
+    assert ask("PUT", "/save", path) == (200, path)
+    assert saved_from_file(path).facts.model == "ip800"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -185,6 +192,9 @@ def test_leds_and_state_are_json(ask: Ask) -> None:
         ("PUT", "/leds", "1", 405),
         ("POST", "/power", "1", 405),
         ("DELETE", "/card", "", 405),
+        ("GET", "/save", "", 405),
+        ("PUT", "/save", "", 400),
+        ("PUT", "/save", "/nowhere/at/all.zip", 409),
         ("PUT", "/power", "2", 400),
         ("PUT", "/power", "", 400),
         ("PUT", "/card", "on", 400),
