@@ -25,6 +25,7 @@ class FakeProgram:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.throttled_until_ns = 0
+        self.busy_ns = 0
         self.name = f"{board.model.product}-{board.mac[3:].hex('-')}"
         self._line = bytearray()
         self._state = "login"
@@ -38,6 +39,9 @@ class FakeProgram:
         board.leds["ready"].set("green")
         card = board.slot is not None and board.slot.card is not None
         self._print(f"booted by {board.reset_cause}{', card in' if card else ''}\r\nlogin: ")
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def run(self) -> int | None:
         for byte in self.board.uart.read() or b"":
@@ -56,6 +60,9 @@ class FakeProgram:
                 stream.close()
         wakes = [when_ns for when_ns, _ in self._due] + ([now_ns + BOOT_NS] if self._out else [])
         return min(wakes, default=None)
+
+    def close(self) -> None:
+        """Nothing runs on when it has ended."""
 
     def _accept(self, stream: Stream) -> None:
         self._streams.append(stream)
