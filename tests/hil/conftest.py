@@ -26,6 +26,7 @@ class FakeProgram:
         self.board = board
         self.throttled_until_ns = 0
         self.busy_ns = 0
+        self.busy_ns = 0
         self.name = f"{board.model.product}-{board.mac[3:].hex('-')}"
         self._line = bytearray()
         self._state = "login"
