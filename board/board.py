@@ -52,6 +52,15 @@ class Program(Protocol):
         """Up to then some of it waits only because its share of the CPU is used up."""
         ...
 
+    @property
+    def busy_ns(self) -> int:
+        """CPU time that it has used since it was started."""
+        ...
+
+    def close(self) -> None:
+        """Ends it: what it left open is closed now, in order, and not whenever it is forgotten."""
+        ...
+
     def run(self) -> int | None:
         """Works until nothing is ready or the horizon is reached; gives the local time of the next call, or None."""
         ...
@@ -155,7 +164,6 @@ class Board:
             return
         self.powered = False
         self._record("power", "off")
-        self._program = None
         self._forget_alarm()
         self.noinit[:] = bytes(NOINIT_BYTES)
         self.wdt.reset()
@@ -168,6 +176,8 @@ class Board:
             self.slot.reset()
         if self._running:
             self.cpu.doom("power-off")
+        else:
+            self._end_program()
 
     def press_button(self, duration_ms: int) -> None:
         """Presses the reset button for so long."""
@@ -191,7 +201,6 @@ class Board:
     def _restart(self, cause: str) -> None:
         """Starts the program from its beginning; once the old one is unwound, when that still runs."""
         self.reset_cause = cause
-        self._program = None
         if self._running:
             return
         self.cpu.restart()
@@ -208,25 +217,31 @@ class Board:
             program = self._program
             if program is None:
                 program = self._program = self._start(self)
+            began_ns, before_ns = self.clock.now_ns, program.busy_ns
             wake_ns = program.run()
         except CpuReset as reset:
             self._running = False
-            if not self.powered:
-                return
-            if reset.cause == "power-off":
-                self._restart("power-on")  # power came back before the CPU noticed that it had gone
-            else:
+            if self.powered and reset.cause != "power-off":
                 self._reset_by(reset.cause)
+                return
+            self._end_program()
+            if self.powered:
+                self._restart("power-on")  # power came back before the CPU noticed that it had gone
             return
         finally:
             self._running = False
         if not self.powered:
+            self._end_program()
             return
-        busy_ns = max(cpu.now_ns, program.throttled_until_ns)
-        if busy_ns > self.clock.busy_until_ns:
-            self.clock.busy_until_ns = busy_ns
+        worked_until_ns = began_ns + program.busy_ns - before_ns
+        self.clock.busy_until_ns = max(self.clock.busy_until_ns, worked_until_ns, program.throttled_until_ns)
         if wake_ns is not None:
             self._wake_at(wake_ns)
+
+    def _end_program(self) -> None:
+        program, self._program = self._program, None
+        if program is not None:
+            program.close()
 
     def _reset_by(self, cause: str) -> None:
         """The reset line was pulled: parts lose what a reset clears, and the program starts again."""
@@ -240,6 +255,7 @@ class Board:
         self.network.power_off()
         if self.slot is not None:
             self.slot.reset()
+        self._end_program()
         now_ns = self.cpu.now_ns
         self._restart(cause)
         self.cpu.now_ns = now_ns

@@ -59,6 +59,15 @@ class Program:
         """Up to then some task waits only because its share of the CPU is used up."""
         return self.kernel.throttled_until_ns
 
+    @property
+    def busy_ns(self) -> int:
+        """CPU time used since the start."""
+        return self.kernel.busy_ns
+
+    def close(self) -> None:
+        """Drops all tasks: their ``finally`` blocks run now."""
+        self.kernel.close()
+
     def run(self) -> int | None:
         """Runs what is ready; gives the local time of the next call, or None."""
         self._wdt.feed()

@@ -32,7 +32,6 @@ COLUMNS = 80
 
 ESCAPE_LIMIT = 16
 """Bytes of an escape sequence: the longest key of xterm has 8; after that it is noise."""
-
 BELL = b"\a"
 ERASE_BELOW = b"\x1b[J"
 
