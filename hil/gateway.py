@@ -152,7 +152,7 @@ class Gateway:
         """Puts a card in: ``ram``, the path of an image, or a card made elsewhere.
 
         Raises:
-            BoardError: there is no slot, or a card is in it.
+            RackMisuse: there is no slot, or a card is in it, or there is no such card.
             EnvironmentRefused: the image cannot be used.
         """
         if self.board.slot is None:

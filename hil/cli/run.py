@@ -47,7 +47,9 @@ def _add_board_options(group: argparse._ArgumentGroup) -> None:
         help="v7: built-in certificate; upgraded: none, it makes its own (default: v7)",
     )
     group.add_argument("--flash", metavar="FILE", help="file of the flash chip, made when missing (default: in memory)")
-    group.add_argument("--card", metavar="FILE|ram|none", default="none", help="CF card in the slot (default: none)")
+    group.add_argument(
+        "--card", metavar="FILE|ram|none", default="none", help="CF card; an image is made when missing (default: none)"
+    )
     group.add_argument("--card-size", metavar="SIZE", default="64M", help="of a card that is made (default: 64M)")
     group.add_argument(
         "--time", metavar="host|unset|ISO8601", help="real-time clock at power-on (default: host, or as saved)"

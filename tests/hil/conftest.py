@@ -62,9 +62,6 @@ class FakeProgram:
         wakes = [when_ns for when_ns, _ in self._due] + ([now_ns + BOOT_NS] if self._out else [])
         return min(wakes, default=None)
 
-    def close(self) -> None:
-        """Nothing runs on when it has ended."""
-
     def _accept(self, stream: Stream) -> None:
         self._streams.append(stream)
         stream.irq(lambda: None)

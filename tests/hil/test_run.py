@@ -32,7 +32,7 @@ PATIENCE_S = 20.0
 Process = subprocess.Popen[str]
 
 
-class FakeRack:
+class Runs:
     """Starts runs and waits for them to be ready."""
 
     def __init__(self, folder: Path) -> None:
@@ -65,8 +65,8 @@ class FakeRack:
 
 
 @pytest.fixture
-def rack_of_processes(tmp_path: Path) -> Iterator[FakeRack]:
-    made = FakeRack(tmp_path)
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    made = Runs(tmp_path)
     yield made
     for process in made.processes:
         if process.poll() is None:
@@ -86,10 +86,10 @@ def _put(url: str, body: str) -> str:
 
 
 def test_a_run_is_reachable_by_everything_that_its_ready_file_names_and_ends_on_sigterm(
-    rack_of_processes: FakeRack, tmp_path: Path
+    runs: Runs, tmp_path: Path
 ) -> None:
     flash, card = tmp_path / "box.flash", tmp_path / "card.img"
-    process, ready = rack_of_processes.start(
+    process, ready = runs.start(
         "--console", "pty", "--pty-link", str(tmp_path / "tty"), "--tcp-console", "0", "--rfc2217", "0",
         "--control", "0", "--flash", str(flash), "--card", str(card), "--card-size", "4M", "--seed", "5",
     )  # fmt: skip
@@ -114,44 +114,44 @@ def test_a_run_is_reachable_by_everything_that_its_ready_file_names_and_ends_on_
     assert not (tmp_path / "tty").is_symlink()
 
 
-def test_piped_commands_are_answered_and_for_ends_the_run(rack_of_processes: FakeRack) -> None:
-    process = rack_of_processes.spawn(*ANY_PORTS, "--for", "0.6", "--time", "2031-02-03T04:05:06Z")
+def test_piped_commands_are_answered_and_for_ends_the_run(runs: Runs) -> None:
+    process = runs.spawn(*ANY_PORTS, "--for", "0.6", "--time", "2031-02-03T04:05:06Z")
     out, _ = process.communicate("admin\rip800\rctime\r", timeout=PATIENCE_S)
     assert process.returncode == 0
     assert "2031-02-03T04:05:0" in out
     assert "gatebench:" not in out
 
 
-def test_an_interrupt_ends_the_run_too(rack_of_processes: FakeRack) -> None:
-    process, _ = rack_of_processes.start("--console", "none")
+def test_an_interrupt_ends_the_run_too(runs: Runs) -> None:
+    process, _ = runs.start("--console", "none")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
-def test_what_was_stored_outlives_a_kill(rack_of_processes: FakeRack, tmp_path: Path) -> None:
+def test_what_was_stored_outlives_a_kill(runs: Runs, tmp_path: Path) -> None:
     flash = str(tmp_path / "box.flash")
-    process, ready = rack_of_processes.start("--console", "none", "--tcp-console", "0", "--flash", flash)
+    process, ready = runs.start("--console", "none", "--tcp-console", "0", "--flash", flash)
     with Console(SerialLink(ready["tcp_console"]), password="ip800") as console:
         console.send("\r")
         console.login(timeout_ms=5_000)
         console.run("vars create KEEP/ME ps 4711")
     process.kill()
     process.communicate(timeout=PATIENCE_S)
-    _, ready = rack_of_processes.start("--console", "none", "--tcp-console", "0", "--flash", flash)
+    _, ready = runs.start("--console", "none", "--tcp-console", "0", "--flash", flash)
     with Console(SerialLink(ready["tcp_console"]), password="ip800") as console:
         console.send("\r")
         console.login(timeout_ms=5_000)
         assert "4711" in console.run("vars read KEEP/ME").text
 
 
-def test_the_host_refusing_is_one_line_and_exit_code_3(rack_of_processes: FakeRack, tmp_path: Path) -> None:
+def test_the_host_refusing_is_one_line_and_exit_code_3(runs: Runs, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        code, err = rack_of_processes.refused(*ANY_PORTS, "--tcp-console", port)
+        code, err = runs.refused(*ANY_PORTS, "--tcp-console", port)
     assert (code, err.splitlines()[-1]) == (3, f"gatebench: cannot use 127.0.0.1:{port}: address already in use")
     (tmp_path / "short.flash").write_bytes(b"\xff" * 100)
-    code, err = rack_of_processes.refused(*ANY_PORTS, "--flash", str(tmp_path / "short.flash"))
+    code, err = runs.refused(*ANY_PORTS, "--flash", str(tmp_path / "short.flash"))
     assert code == 3
     assert err.endswith("has 100 bytes, the chip of this model has 8388608\n")
     assert err.count("\n") == 1
