@@ -14,17 +14,16 @@ A pattern is a regular expression when it is text (``^`` matches at a line's beg
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from hil.errors import LAST_BYTES, LAST_EVENTS, CommandFailed, DeviceFailure
 from hil.links import Link
+from hil.reply import Match, Reply
 
 TIMEOUT_MS = 5_000
 """How long ``expect`` waits unless told otherwise: a console answers at once, and boards boot in a second or two."""
@@ -51,58 +50,6 @@ class Surroundings(Protocol):
     def repeat(self) -> str | None: ...
 
     def last_events(self, number_of_lines: int) -> Sequence[str]: ...
-
-
-@dataclass(frozen=True)
-class Match:
-    """A pattern that was found."""
-
-    text: str
-    """What matched."""
-    groups: tuple[str | None, ...]
-    named: dict[str, str | None]
-    before: str
-    """What had come between the place that was looked from and the match."""
-    offset: int
-    """Of the first byte of the match, counted from the first byte that the board ever said."""
-    end: int
-    """One past its last byte."""
-    time_ns: int
-    """Virtual time at which its last byte was there."""
-
-    def __getitem__(self, group: int | str) -> str | None:
-        """A group by its number (0: the whole match) or its name."""
-        if isinstance(group, str):
-            return self.named[group]
-        return self.text if group == 0 else self.groups[group - 1]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a command answered."""
-
-    text: str
-    """The lines between the command's echo and the next prompt, without control sequences."""
-    offset: int
-    """Where in the console's bytes the command's echo began."""
-    time_ns: int
-    """Virtual time at which the prompt was back."""
-    duration_ms: float
-    """Virtual time from the end of the command line to the prompt."""
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
-
-    @property
-    def json(self) -> Any:
-        """The value of the last line, which must be JSON: what ``/json`` makes a query print."""
-        return json.loads(self.lines[-1] if self.lines else "")
-
-    @property
-    def error(self) -> str | None:
-        """The text behind ``error: ``, when the command failed."""
-        return next((line.removeprefix("error: ") for line in self.lines if line.startswith("error: ")), None)
 
 
 class Console:
