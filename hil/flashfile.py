@@ -69,6 +69,8 @@ class FlashFile:
 
     def _create(self, make_content: Callable[[], bytes]) -> None:
         """Makes the file whole or not at all: under another name first, then linked into its place."""
+        if not self.path.parent.is_dir():
+            raise EnvironmentRefused(f"flash file {self.path}: there is no directory {self.path.parent}")
         content = bytes(make_content())
         if len(content) != self._size_bytes:
             raise ValueError(f"{len(content)} bytes of content for a chip of {self._size_bytes}")

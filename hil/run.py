@@ -259,6 +259,10 @@ class Run:
         os.replace(draft, path)
 
     def _forget_ready(self) -> None:
-        """An earlier run's ready file says nothing of this one."""
-        if self.options.ready is not None:
-            Path(self.options.ready).unlink(missing_ok=True)
+        """An earlier run's ready file says nothing of this one. EnvironmentRefused where there can be none."""
+        if self.options.ready is None:
+            return
+        path = Path(self.options.ready)
+        if not os.access(path.parent, os.W_OK):
+            raise EnvironmentRefused(f"ready file {path}: {path.parent} is not a directory that can be written to")
+        path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import hil
 
@@ -50,9 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line: the value, the limit, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"gatebench: {message} (see {self.prog} --help)\n")
+
+
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """The parser, with the arguments of the chosen subcommand alone: the others are not even imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gatebench",
         description="An emulated VoIP gateway with its certificate management, on a bench.",
         allow_abbrev=False,
@@ -82,6 +90,8 @@ def _exit_code(error: Exception) -> int | None:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return " ".join(str(error).split())
 
 

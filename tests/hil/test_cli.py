@@ -12,6 +12,7 @@ import pytest
 from hil.cli import main
 
 ROOT = Path(__file__).parents[2]
+FREE_PORTS = ["--https", "0", "--http", "0", "--sips", "0"]
 
 
 def test_help_names_the_commands_and_loads_none_of_them() -> None:
@@ -51,3 +52,28 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
         f"{sys.executable} -m hil --help | true", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "--bogus"], "gatebench: unrecognized arguments: --bogus (see gatebench --help)"),
+        (["run", "--seed", "x"], "gatebench: argument --seed: invalid int value: 'x' (see gatebench run --help)"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == line + "\n"
+
+
+@pytest.mark.parametrize("option", ["--ready", "--flash"])
+def test_a_file_in_a_directory_that_is_not_there_is_refused_before_anything_starts(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "missing" / "file"
+    assert main(["run", option, str(place), "--console", "none", "--for", "0", *FREE_PORTS]) == 3
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(place) in error
