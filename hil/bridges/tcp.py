@@ -45,19 +45,34 @@ def bound_socket(address: str, port: int) -> socket.socket:
 
 
 def claimed_socket(address: str, port: int) -> socket.socket:
-    """As ``bound_socket``, and sure that nobody else has the port.
+    """As ``bound_socket``, and sure that nobody else has the port; with 0, any that is free.
 
     Two sockets that both allow reuse may be bound to one port as long as neither listens, so listen for a moment.
     """
-    first = bound_socket(address, port)
+    made = bound_socket(address, port)
+    if not port:
+        # A port that the host chose would be given back as soon as nobody listens: ask for it by its number.
+        number = made.getsockname()[1]
+        made.close()
+        made = bound_socket(address, number)
     try:
-        first.listen(1)
+        made.listen(1)
     except OSError as error:
+        made.close()
         raise _refused(address, port, error) from error
-    finally:
-        number = first.getsockname()[1]
-        first.close()
-    return bound_socket(address, number)
+    return deaf_socket(made)
+
+
+def deaf_socket(listening: socket.socket) -> socket.socket:
+    """Ends the listening and keeps the port: connections are refused, and nobody else gets it."""
+    try:
+        # Linux: back to bound, and ready to listen again.
+        listening.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        address, port = listening.getsockname()[:2]
+        listening.close()
+        return bound_socket(address, port)
+    return listening
 
 
 def url_host(address: str) -> str:
@@ -82,7 +97,6 @@ class PortBridge:
         self._poller = poller
         self._network = network
         self._board_port = board_port
-        self._address = address
         self._socket = claimed_socket(address, host_port)
         self.port: int = self._socket.getsockname()[1]
         self._splices: set[Splice] = set()
@@ -95,19 +109,17 @@ class PortBridge:
             self.listening = True
             self._poller.watch(self._socket, READ, self._accept)
         elif self.listening and not listening:
-            self._shut()
-            self._socket = bound_socket(self._address, self.port)
+            self._poller.forget(self._socket)
+            self._socket = deaf_socket(self._socket)
+            self.listening = False
 
     def close(self) -> None:
         """Gives the port free and breaks its connections off."""
-        self._shut()
-        for splice in list(self._splices):
-            splice.abort()
-
-    def _shut(self) -> None:
         self._poller.forget(self._socket)
         self._socket.close()
         self.listening = False
+        for splice in list(self._splices):
+            splice.abort()
 
     def _accept(self, events: int) -> None:
         if len(self._splices) >= MAX_CONNECTIONS:

@@ -106,6 +106,14 @@ def test_the_port_refuses_until_the_board_listens_and_again_after(bridge: PortBr
         socket.create_connection((LOOPBACK, bridge.port), timeout=1)
 
 
+def test_nobody_else_gets_the_port_while_the_board_does_not_listen(bridge: PortBridge, server: FakeServer) -> None:
+    for _ in range(2):
+        with socket.socket() as thief, pytest.raises(OSError, match="in use"):
+            thief.bind((LOOPBACK, bridge.port))
+        server.listen()
+        server.stop()
+
+
 def test_a_port_that_somebody_has_is_refused_with_address_and_port(poller: Poller, network: Ethernet) -> None:
     with socket.socket() as other:
         other.bind((LOOPBACK, 0))
