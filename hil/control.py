@@ -39,6 +39,9 @@ LONGEST_PRESS_MS = 3_600_000
 
 READ_BYTES = 4096
 
+MAX_CONNECTIONS = 32
+"""A rack needs one; more are closed at once, because ``select`` takes 1,024 descriptors in all."""
+
 RAM = "ram"
 
 
@@ -221,6 +224,9 @@ class ControlServer:
         try:
             connection, _ = self._socket.accept()
         except OSError:
+            return
+        if len(self._exchanges) >= MAX_CONNECTIONS:
+            connection.close()
             return
         self._exchanges.add(Exchange(self._poller, self._face, connection, self._exchanges.discard))
 

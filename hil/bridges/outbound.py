@@ -10,6 +10,9 @@ from board.ethernet import Ethernet, Outside, Stream, join, refuse
 from hil.bridges.tcp import Splice
 from hil.poller import WRITE, Poller
 
+MAX_CONNECTIONS = 100
+"""At a time; more are refused, because ``select`` takes 1,024 descriptors in all."""
+
 
 class OutboundBridge:
     """Joins every connection that the board begins with a socket of the host.
@@ -39,7 +42,7 @@ class OutboundBridge:
 
     def _connect(self, stream: Stream, host: str, port: int) -> None:
         address = self._address(host)
-        if address is None:
+        if address is None or len(self._pending) + len(self._splices) >= MAX_CONNECTIONS:
             refuse(stream)
             return
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

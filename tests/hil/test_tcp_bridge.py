@@ -207,6 +207,21 @@ def test_a_reset_of_either_side_reaches_the_other(
     until(lambda: server.streams[1].status == "reset")
 
 
+def test_clients_above_the_limit_wait_until_another_has_gone(
+    bridge: PortBridge, server: FakeServer, clock: PacedClock, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.bridges.tcp.MAX_CONNECTIONS", 2)
+    server.listen()
+    clients = [socket.create_connection((LOOPBACK, bridge.port)) for _ in range(3)]
+    until(lambda: len(server.streams) == 2)
+    clock.run_for(5_000_000)
+    assert len(server.streams) == 2
+    server.streams[0].abort()
+    until(lambda: len(server.streams) == 3)
+    for client in clients:
+        client.close()
+
+
 def test_power_off_refuses_and_resets(
     bridge: PortBridge, client: socket.socket, network: Ethernet, until: Until
 ) -> None:
