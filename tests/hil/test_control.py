@@ -202,7 +202,7 @@ def test_the_gateway_is_saved_where_it_is_told(ask: Ask, tmp_path: Path) -> None
         ("PUT", "/button", "0", 400),
         ("PUT", "/button", "9" * 30, 400),
         ("PUT", "/card/image", "", 400),
-        ("PUT", "/card/image", "/dev/sda", 409),
+        ("PUT", "/card/image", "/dev/no-such-reader", 409),
         ("PUT", "/power", "1" * (LONGEST_BODY + 1), 413),
     ],
 )
