@@ -24,6 +24,7 @@ from firmware.bootcode import boot_console
 from firmware.box import Box
 from firmware.button.task import watch_button
 from firmware.console import Accounts, Console, Lockout, login_fields
+from firmware.expiry import watch_expiry
 from firmware.hal import FileSystem, Hardware, Wdt
 from firmware.kernel import Kernel, Priority, Task
 from firmware.kernel.booking import booked
@@ -134,6 +135,9 @@ async def _start_firmware(kernel: Kernel, hardware: Hardware, filesystem: FileSy
     if box.card is not None:
         kernel.spawn(box.card.run(), "card", Priority.URGENT)
     kernel.spawn(tidy(kernel, store), "tidy", Priority.BACKGROUND)
+    kernel.spawn(box.rollout.run(), "rollout", Priority.BACKGROUND)
+    expiry = watch_expiry(kernel, box.x509, lambda line: box.log.write("X509", line))
+    kernel.spawn(expiry, "expiry", Priority.BACKGROUND)
     await kernel.switch()
     box.x509.ensure_default()
     box.services.update()

@@ -30,12 +30,17 @@ from firmware.commands import (
 from firmware.hal import FileSystem, Hardware, Led
 from firmware.kernel import Kernel
 from firmware.leds import StatusLeds
+from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
 from firmware.services.task import Services
 from firmware.storage import Store
+from firmware.storage.booked import BookedStore
 from firmware.tls import Credentials
 from firmware.tls.commands import register_tls
 from firmware.x509.cabinet import BUILTIN, DEVICE, Cabinet
 from firmware.x509.commands import register_x509
+from firmware.x509.expiry import EXPIRY_FIELDS
+from firmware.x509.rejected import RejectedList
+from firmware.x509.rejectedcommands import register_rejected
 from firmware.x509.task import X509Task
 from firmware.x509.trust import TrustList
 from firmware.x509.trustcommands import register_trust
@@ -55,9 +60,12 @@ class Box:
         self.store = store
         self.log = EventLog(hardware.rtc)
         self.leds = StatusLeds(hardware.leds)
-        self.cabinet = Cabinet(store)
-        self.trust = TrustList(store)
+        booked_store = BookedStore(kernel, store)
+        self.cabinet = Cabinet(booked_store)
+        self.trust = TrustList(booked_store)
+        self.rejected = RejectedList()
         self.settings = Settings(store)
+        self.settings.register("X509", EXPIRY_FIELDS)
         self.variables = Variables(store)
         self.netbios = netbios_name(hardware)
         entropy = hardware.entropy("x509")
@@ -67,6 +75,7 @@ class Box:
             kernel,
             hardware.costs,
             self.cabinet,
+            self.trust,
             self.card,
             entropy,
             netbios=self.netbios,
@@ -75,7 +84,10 @@ class Box:
             say=lambda line: self.log.write("X509", line),
             log=lambda line: self.log.write("JOB", line),
             changed=self._certificate_changed,
+            expiry_days=lambda: int(self.settings.value("X509", "expiry-days")),
         )
+        self.rollout = Rollout(kernel, self.x509, lambda line: self.log.write("X509", line))
+        self.variables.own("X509/", RequestVariables(self.cabinet, self.rollout.answered), (REQUEST_KEY,))
         self.services = Services(
             kernel,
             hardware.costs,
@@ -139,8 +151,9 @@ class Box:
         register_config(registry, self.settings)
         register_vars(registry, self.variables)
         register_card(registry, self.card, lambda: int.from_bytes(self.hardware.entropy("fat").randbytes(4), "little"))
-        register_x509(registry, self.x509, self.trust, self.netbios, self.now_s)
-        register_trust(registry, self.trust, self.now_s)
+        register_x509(registry, self.x509)
+        register_trust(registry, self.x509)
+        register_rejected(registry, self.x509, self.rejected)
         register_tls(registry, self.services)
         return registry
 

@@ -230,6 +230,8 @@ class _Reader:
             self._store(option, True)
         else:
             if not self._words or self._words[0].startswith("/"):
+                if "redirect" in self._values:
+                    return  # What came from a form brings its empty fields along: they are left out.
                 raise CommandError(f"option /{name} needs a value: {option.kind.shape}")
             text = value_from_text(self._words.pop(0))
             if not option.ignored:

@@ -1,150 +1,75 @@
-"""The commands of module X509: certificates of the box, signing requests, and the CA on the card."""
+"""The commands of module X509 that concern the box's own certificates: device and application certificates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from firmware.commands.kinds import Choice, Number, Text
 from firmware.commands.registry import FORM_OPTIONS, Call, Operation, Option, Registry, Reply
 from firmware.errors import CommandError
-from firmware.kernel import Cancelled
-from firmware.x509.cabinet import DEVICE, shown_target, target_from_text
-from firmware.x509.certificate import Certificate, certificates_from_file
+from firmware.x509.cabinet import APPLICATION, DEFAULT, DEVICE, shown_target
+from firmware.x509.certificate import Certificate
 from firmware.x509.document import info_document
+from firmware.x509.expiry import RENEW_HINT, expiry_of
 from firmware.x509.identity import Identity, identity_from_certificates
-from firmware.x509.job import Job
-from firmware.x509.key import private_key_from_file
-from firmware.x509.order import (
-    KEY_CHOICES,
-    MAX_DNS_NAMES,
-    MAX_IP_ADDRESSES,
-    MAX_YEARS,
-    SIGNATURE_CHOICES,
-    CertificateOrder,
-    order_from_options,
-)
-from firmware.x509.pem import blocks_from_pem
-from firmware.x509.request import Request
+from firmware.x509.name import printable
+from firmware.x509.options import FORMAT, INDEX, MODULE, ORDER, TARGET, FormChoice, never, order_of, target_of
+from firmware.x509.requestcommands import request_operations
+from firmware.x509.rootcacommands import added_text, finished, rootca_operations
 from firmware.x509.task import X509Task
-from firmware.x509.trust import TrustList
-from firmware.x509.view import certificate_text, certificate_view, copy_text, request_text, request_view
-from firmware.x509.work import chain_work, parsing_work
-
-MODULE = "X509"
+from firmware.x509.timestamp import iso8601_from_seconds
+from firmware.x509.upload import upload_from_text, upload_work
+from firmware.x509.view import certificate_text, certificate_view, copy_text
+from firmware.x509.work import chain_work, parsing_work, viewing_work
 
 SELF_SIGNED, SIGNING_REQUEST = "Self-signed", "Signing request"
 
-TARGET = Option("target", Text(), "device, or the domain of an application certificate", default=DEVICE)
-INDEX = Option("index", Number(0, 9), "place in the chain, 0 is the box's own")
-FORMAT = Option("format", Choice("pem", "der"), "der prints base64", default="pem")
-SUBJECT = tuple(
-    Option(f"dn-{part}", Text(), what)
-    for part, what in (
-        ("cn", "common name"),
-        ("ou", "organizational unit"),
-        ("o", "organization"),
-        ("l", "locality"),
-        ("st", "state or province"),
-        ("c", "country, two letters"),
-    )
-)
-CA_ORDER = (
-    Option("key", Choice(*KEY_CHOICES), "key pair", default=KEY_CHOICES[0]),
-    Option("signature", Choice(*SIGNATURE_CHOICES), "hash of the signature", default="SHA256"),
-    Option("years", Number(1, MAX_YEARS), "validity", default=10),
-    *SUBJECT,
-)
-ORDER = (
-    *CA_ORDER,
-    Option("san-dns", Text(), "DNS alternative name", repeat=MAX_DNS_NAMES),
-    Option("san-ip", Text(), "IP alternative name", repeat=MAX_IP_ADDRESSES),
-)
-
-ONLY_LOOKING = ("xml-info", "servercert-get", "servercert-wait", "request-get")
+ONLY_LOOKING = ("xml-info", "servercert-get", "servercert-wait")
 """Change nothing, so the log of administration need not have them; they print a format of their own, not JSON."""
 
 REUSE_WARNING = "warning: the old key pair is used again, which is not recommended"
 
 
-def register_x509(registry: Registry, x509: X509Task, trust: TrustList, netbios: str, now_s: Callable[[], int]) -> None:
-    """Adds the module's operations to the registry."""
-    commands = X509Commands(x509, trust, netbios, now_s)
-    for operation in (*commands.of_the_box(), *commands.of_requests(), *commands.of_the_card()):
-        registry.register(replace(operation, logged=_never) if operation.name in ONLY_LOOKING else operation)
-
-
-def _never(call: Call) -> bool:
-    return False
+def register_x509(registry: Registry, x509: X509Task) -> None:
+    """Adds the module's operations to the registry, but those of the two lists."""
+    operations = X509Commands(x509).operations()
+    operations = [replace(each, logged=never) if each.name in ONLY_LOOKING else each for each in operations]
+    for operation in (*operations, *request_operations(x509), *rootca_operations(x509)):
+        registry.register(operation)
 
 
 class X509Commands:
     """Handlers, one per command."""
 
-    def __init__(self, x509: X509Task, trust: TrustList, netbios: str, now_s: Callable[[], int]) -> None:
+    def __init__(self, x509: X509Task) -> None:
         self._x509 = x509
         self._cabinet = x509.cabinet
-        self._trust = trust
-        self._netbios = netbios
-        self._now_s = now_s
 
-    def of_the_box(self) -> Sequence[Operation]:
-        """Device and application certificates."""
-        kind = Option("type", Choice(SELF_SIGNED, SIGNING_REQUEST), "what to make", default=SELF_SIGNED)
+    def operations(self) -> Sequence[Operation]:
+        """Everything that this class does."""
+        kind = Option("type", FormChoice(SELF_SIGNED, SIGNING_REQUEST), "what to make", default=SELF_SIGNED)
         create = (TARGET, kind, *ORDER, *FORM_OPTIONS)
+        upload_help = "takes a chain with its key, or a request's answer"
         return (
             Operation(MODULE, "xml-info", "certificates and requests as XML, for roll-out tools", self.xml_info),
             Operation(MODULE, "servercert-create", "starts making a certificate or request", self.create, create),
+            Operation(MODULE, "servercert-list", "device and application certificates", self.list_all, query=True),
             Operation(MODULE, "servercert-show", "certificate chain in use", self.show, (TARGET, INDEX), query=True),
             Operation(MODULE, "servercert-get", "certificate chain to copy", self.get, (TARGET, INDEX, FORMAT)),
-            Operation(
-                MODULE,
-                "servercert-upload",
-                "takes a chain with its key, or a request's answer",
-                self.upload,
-                (TARGET,),
-                paste=True,
-            ),
+            Operation(MODULE, "servercert-upload", upload_help, self.upload, (TARGET,), paste=True),
             Operation(MODULE, "servercert-clear", "discards certificate and key for ever", self.clear, (TARGET,)),
             Operation(MODULE, "servercert-renew", "makes a new default certificate", self.renew),
             Operation(MODULE, "servercert-trust", "puts the chain on the trust list", self.trust_own, (TARGET, INDEX)),
             Operation(MODULE, "servercert-cancel", "ends the creation that is running", self.cancel),
             Operation(MODULE, "servercert-wait", "waits for the creation that is running", self.wait),
+            Operation(MODULE, "expiry-list", "certificates that expire soon, or have", self.expiry, query=True),
         )
-
-    def of_requests(self) -> Sequence[Operation]:
-        """Signing requests."""
-        return (
-            Operation(MODULE, "request-show", "pending signing request", self.request_show, (TARGET,), query=True),
-            Operation(MODULE, "request-get", "signing request to copy", self.request_get, (TARGET, FORMAT)),
-            Operation(
-                MODULE, "request-remove", "discards a request with its key, for ever", self.request_remove, (TARGET,)
-            ),
-        )
-
-    def of_the_card(self) -> Sequence[Operation]:
-        """The root CA on the CF card."""
-        backup = Option("backup", None, "keep certificate and key on the card, too")
-        return (
-            Operation(MODULE, "rootca-create", "makes a root CA on the card", self.rootca_create, CA_ORDER),
-            Operation(MODULE, "rootca-show", "certificate of the CA on the card", self.rootca_show, query=True),
-            Operation(MODULE, "rootca-trust", "puts the CA on the trust list", self.rootca_trust),
-            Operation(
-                MODULE,
-                "rootca-issue",
-                "makes a certificate signed by that CA",
-                self.rootca_issue,
-                (TARGET, *ORDER, backup),
-            ),
-        )
-
-    # -- device and application certificates
 
     async def xml_info(self, call: Call) -> Reply:
         return Reply(info_document(self._cabinet, self._x509.job))
 
     async def create(self, call: Call) -> Reply:
-        target, order = self._target(call), self._order(call)
+        target, order = target_of(call), order_of(call, self._x509.netbios)
         if call.get("type") == SIGNING_REQUEST:
             job = self._x509.create_request(target, order)
         else:
@@ -154,68 +79,67 @@ class X509Commands:
             lines.insert(0, REUSE_WARNING)
         return Reply("\n".join(lines))
 
+    async def list_all(self, call: Call) -> Reply:
+        targets = [DEVICE, *(APPLICATION + domain for domain in self._cabinet.applications())]
+        rows = [await self._row(target) for target in targets]
+        lines = [f"{row['target']}: {row['subject'] or 'no certificate'}{_remarks(row)}" for row in rows]
+        return Reply("\n".join(lines), rows)
+
     async def show(self, call: Call) -> Reply:
-        target = self._target(call)
-        source = self._cabinet.in_use(target)
-        job = self._x509.job
-        if source is None:
-            if job is not None and job.running:
-                raise CommandError(f"no certificate yet: {job.line()}")
-            raise CommandError(f"no certificate for {shown_target(target)}")
-        now_s = self._now_s()
-        chain = self._chosen(call, source)
+        target = target_of(call)
+        source = self._source(target)
+        now_s = self._x509.now_s()
+        chain = await self._chosen(call, source)
+        await self._x509.charge(viewing_work(self._x509.costs, chain))
         if call.number("index") is not None:
             return Reply(certificate_text(chain[0], now_s), certificate_view(chain[0], now_s))
-        undated = self._cabinet.is_undated(source)
-        head = f"{shown_target(target)}: {shown_target(source)} certificate"
-        if undated:
-            head += "\nmade before the time was known: renew it once the time is set"
-        text = "\n\n".join([head, *(certificate_text(certificate, now_s) for certificate in chain)])
+        job = self._x509.job
+        marks = self._marks(chain)
+        hints = self._hints(source, chain)
+        head = [f"{shown_target(target)}: {shown_target(source)} certificate"]
+        head += [f"certificate {mark['index']} {mark['text']}" for mark in marks] + hints
+        text = "\n\n".join(["\n".join(head), *(certificate_text(certificate, now_s) for certificate in chain)])
         data = {
             "target": shown_target(target),
             "source": shown_target(source),
-            "undated": undated,
+            "undated": self._cabinet.is_undated(source),
             "chain": [certificate_view(certificate, now_s) for certificate in chain],
+            "expiring": marks,
+            "hints": hints,
             "busy": job.line() if job is not None and job.running else None,
         }
         return Reply(text, data)
 
     async def get(self, call: Call) -> Reply:
-        source = self._cabinet.in_use(self._target(call))
-        if source is None:
-            raise CommandError(f"no certificate for {shown_target(self._target(call))}")
-        return Reply(
-            copy_text(
-                [certificate.der for certificate in self._chosen(call, source)], "CERTIFICATE", call.text("format")
-            )
-        )
+        chain = await self._chosen(call, self._source(target_of(call)))
+        return Reply(copy_text([certificate.der for certificate in chain], "CERTIFICATE", call.text("format")))
 
     async def upload(self, call: Call) -> Reply:
-        target = self._target(call)
+        target, x509 = target_of(call), self._x509
         if not call.session.secure:
             raise CommandError("refused: a private key travels over HTTPS or the console only")
-        data = (await call.session.paste("PEM")).encode()
-        certificates = certificates_from_file(data)
-        await self._x509.charge(parsing_work(self._x509.costs, len(certificates)))
-        if any("PRIVATE KEY" in block.label for block in blocks_from_pem(data)):
-            identity, answers = identity_from_certificates(certificates, private_key_from_file(data)), False
+        upload = upload_from_text(await call.session.paste("PEM"))
+        await x509.charge(upload_work(x509.costs, upload))
+        x509.require_idle(target)
+        if upload.key is not None:
+            identity, answers = identity_from_certificates(upload.certificates, upload.key), False
         else:
-            identity, answers = self._cabinet.answer(target, certificates)
-        await self._x509.charge(chain_work(self._x509.costs, identity.chain))
-        self._x509.install(target, identity, answers_request=answers)
-        return Reply(f"installed for {shown_target(target)}: {self._names(identity)}")
+            identity, answers = await x509.answer(target, upload.certificates)
+        await x509.charge(chain_work(x509.costs, identity.chain))
+        x509.install(target, identity, answers_request=answers)
+        names = ", issued by ".join(printable(certificate.subject.text) for certificate in identity.chain)
+        return Reply("\n".join([f"installed for {shown_target(target)}: {names}", *self._warnings(target, identity)]))
 
     async def clear(self, call: Call) -> Reply:
-        return Reply(self._x509.clear(self._target(call)))
+        return Reply(self._x509.clear(target_of(call)))
 
     async def renew(self, call: Call) -> Reply:
         return Reply(f"creating {self._x509.renew().title}: servercert-wait waits for it")
 
     async def trust_own(self, call: Call) -> Reply:
-        source = self._cabinet.in_use(self._target(call))
-        if source is None:
-            raise CommandError(f"no certificate for {shown_target(self._target(call))}")
-        return Reply(_added(self._trust.add(self._chosen(call, source))))
+        chain = await self._chosen(call, self._source(target_of(call)))
+        await self._x509.read_trust_list()
+        return Reply(added_text(self._x509.trust.add(chain)))
 
     async def cancel(self, call: Call) -> Reply:
         return Reply(f"cancelled: {self._x509.cancel().title}")
@@ -224,61 +148,41 @@ class X509Commands:
         job = self._x509.job
         if job is None:
             raise CommandError("no key or certificate is being created")
-        return await self._finished(job)
+        return await finished(job)
 
-    # -- signing requests
-
-    async def request_show(self, call: Call) -> Reply:
-        request = self._pending(call)
-        return Reply(request_text(request), request_view(request))
-
-    async def request_get(self, call: Call) -> Reply:
-        return Reply(copy_text([self._pending(call).der], "CERTIFICATE REQUEST", call.text("format")))
-
-    async def request_remove(self, call: Call) -> Reply:
-        request = self._pending(call)
-        self._cabinet.remove_request(self._target(call))
-        return Reply(
-            f"removed {request.subject.text} with its private key: a certificate made from it cannot be used any more"
-        )
-
-    # -- the CA on the card
-
-    async def rootca_create(self, call: Call) -> Reply:
-        return await self._owned(self._x509.create_root_ca(self._order(call)))
-
-    async def rootca_show(self, call: Call) -> Reply:
-        certificate = await self._x509.root_certificate()
-        now_s = self._now_s()
-        return Reply(certificate_text(certificate, now_s), certificate_view(certificate, now_s))
-
-    async def rootca_trust(self, call: Call) -> Reply:
-        return Reply(_added(self._trust.add([await self._x509.root_certificate()])))
-
-    async def rootca_issue(self, call: Call) -> Reply:
-        order = self._order(call)
-        return await self._owned(self._x509.issue(self._target(call), order, backup=call.flag("backup")))
+    async def expiry(self, call: Call) -> Reply:
+        found = await self._x509.expiries()
+        await self._x509.charge(viewing_work(self._x509.costs, [expiry.certificate for expiry in found]))
+        now_s = self._x509.now_s()
+        data = [
+            {
+                "place": expiry.place,
+                "state": expiry.state,
+                "days_left": expiry.days_left,
+                "certificate": certificate_view(expiry.certificate, now_s),
+            }
+            for expiry in found
+        ]
+        return Reply("\n".join(expiry.line() for expiry in found) or "no certificate expires soon", data)
 
     # -- what they share
 
-    def _target(self, call: Call) -> str:
-        return target_from_text(call.text("target"))
+    def _source(self, target: str) -> str:
+        """Whose certificate serves for the target. CommandError when there is none."""
+        source = self._cabinet.in_use(target)
+        if source is None:
+            job = self._x509.job
+            if job is not None and job.running and job.target == shown_target(target):
+                raise CommandError(f"no certificate yet: {job.line()}")
+            raise CommandError(f"no certificate for {shown_target(target)}")
+        return source
 
-    def _order(self, call: Call) -> CertificateOrder:
-        """What was ordered; the subject is the netbios name, or the target's domain, where none is given."""
-        options: dict[str, str | Sequence[str]] = {}
-        names = {option.name for option in call.operation.options}
-        for option in ORDER:
-            if option.name in names and (value := call.get(option.name)) is not None:
-                options[option.name] = value if isinstance(value, tuple) else str(value)
-        if not any(options.get(option.name) for option in SUBJECT):
-            target = self._target(call) if "target" in names else DEVICE
-            options["dn-cn"] = self._netbios if target == DEVICE else shown_target(target)
-        return order_from_options(options)
-
-    def _chosen(self, call: Call, source: str) -> tuple[Certificate, ...]:
-        """The chain, or the one certificate of it that ``/index`` names."""
+    async def _chosen(self, call: Call, source: str) -> tuple[Certificate, ...]:
+        """The chain, or the one certificate of it that ``/index`` names; paid for when it is read the first time."""
+        is_read = self._cabinet.is_read(source)
         chain = self._cabinet.chain(source)
+        if not is_read:
+            await self._x509.charge(parsing_work(self._x509.costs, len(chain)))
         index = call.number("index")
         if index is None:
             return chain
@@ -286,35 +190,64 @@ class X509Commands:
             raise CommandError(f"/index {index}: the chain has {len(chain)} certificates, 0 to {len(chain) - 1}")
         return (chain[index],)
 
-    def _pending(self, call: Call) -> Request:
-        target = self._target(call)
+    async def _row(self, target: str) -> dict[str, object]:
+        """One line of the list of targets, as values."""
+        source = self._cabinet.in_use(target)
+        leaf = self._cabinet.chain(source)[0] if source else None
+        mark = next(iter(self._marks([leaf] if leaf else [])), None)
         request = self._cabinet.request(target)
-        if request is None:
-            raise CommandError(f"no signing request for {shown_target(target)}")
-        return request
+        await self._x509.charge(parsing_work(self._x509.costs, 1 if request else 0))
+        return {
+            "target": shown_target(target),
+            "source": shown_target(source) if source else None,
+            "subject": leaf.subject.text if leaf else None,
+            "issuer": leaf.issuer.text if leaf else None,
+            "not_after": iso8601_from_seconds(leaf.not_after) if leaf else None,
+            "expiry": mark["state"] if mark else None,
+            "request": request.subject.text if request else None,
+        }
 
-    async def _owned(self, job: Job) -> Reply:
-        """Waits for a job that belongs to the command: interrupting the command cancels it."""
-        job.owned = True
-        try:
-            return await self._finished(job)
-        except Cancelled:
-            if job.running and not job.writing:
-                self._x509.cancel()
-            raise
+    def _marks(self, chain: Sequence[Certificate]) -> list[dict[str, object]]:
+        """Which certificates of a chain have expired or soon will."""
+        now_s, days = self._x509.now_s(), self._x509.expiry_days()
+        return [
+            {"index": index, "state": expiry.state, "days_left": expiry.days_left, "text": expiry.mark}
+            for index, certificate in enumerate(chain)
+            if (expiry := expiry_of(certificate, now_s, days))
+        ]
 
-    async def _finished(self, job: Job) -> Reply:
-        await job.finished.wait()
-        if job.state != "done":
-            raise CommandError(job.line())
-        return Reply(job.line())
+    def _hints(self, source: str, chain: Sequence[Certificate]) -> list[str]:
+        """What should be done about the certificate in use."""
+        hints = []
+        if self._cabinet.is_undated(source):
+            hints.append("made before the time was known: renew it once the time is set")
+        if source == DEFAULT and self._x509.now_s() > chain[0].not_after:
+            hints.append(RENEW_HINT)
+        return hints
 
-    @staticmethod
-    def _names(identity: Identity) -> str:
-        return ", issued by ".join(certificate.subject.text for certificate in identity.chain)
+    def _warnings(self, target: str, identity: Identity) -> list[str]:
+        """What is allowed, and yet perhaps not meant."""
+        leaf, now_s = identity.leaf, self._x509.now_s()
+        warnings = []
+        if not leaf.is_valid_at(now_s):
+            is_early = now_s < leaf.not_before
+            when = f"valid from {iso8601_from_seconds(leaf.not_before)} on" if is_early else "expired"
+            warnings.append(f"warning: the certificate is {when}")
+        if target != DEVICE and self._cabinet.application_for(shown_target(target)) != target:
+            warnings.append(f"warning: {shown_target(target)} is none of its names, so it will not be found by it")
+        if self._cabinet.request(target) is not None:
+            warnings.append(f"a signing request for {shown_target(target)} is still pending")
+        return warnings
 
 
-def _added(new: Sequence[Certificate]) -> str:
-    if not new:
-        return "already trusted"
-    return "\n".join(f"trusted: {certificate.subject.text}" for certificate in new)
+def _remarks(row: dict[str, object]) -> str:
+    remarks = []
+    if row["source"] not in (None, row["target"]):
+        remarks.append(f"{row['source']} certificate")
+    if row["not_after"]:
+        remarks.append(f"until {row['not_after']}")
+    if row["expiry"]:
+        remarks.append(str(row["expiry"]))
+    if row["request"]:
+        remarks.append("signing request pending")
+    return f" ({', '.join(remarks)})" if remarks else ""

@@ -17,18 +17,18 @@ stored.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from firmware.card.errors import CardFailure
 from firmware.card.task import CardTask
 from firmware.errors import CommandError, FirmwareError
 from firmware.hal import Costs, Entropy, Volume
 from firmware.kernel import Cancelled, Event, Kernel, Priority, Share
-from firmware.kernel.booking import booked
 from firmware.rootca.task import RootCa
 from firmware.x509.builder import issued_certificate, root_certificate, self_signed_certificate
-from firmware.x509.cabinet import BUILTIN, DEFAULT, DEVICE, Cabinet, shown_target
+from firmware.x509.cabinet import APPLICATION, BUILTIN, DEFAULT, DEVICE, Cabinet, shown_target
 from firmware.x509.certificate import Certificate
+from firmware.x509.expiry import DEFAULT_DAYS, Expiry, expiries
 from firmware.x509.identity import Identity
 from firmware.x509.job import Job, Kind, State
 from firmware.x509.key import PrivateKey
@@ -36,14 +36,21 @@ from firmware.x509.keygen import key_search
 from firmware.x509.name import DistinguishedName
 from firmware.x509.order import CertificateOrder
 from firmware.x509.request import signing_request
-from firmware.x509.work import Charge, chain_work, signing_work
+from firmware.x509.trust import TrustList
+from firmware.x509.work import Charge, chain_work, parsing_work, signing_work
 
 DEFAULT_YEARS = 10
 DEFAULT_KEY_BITS = 1024
 """Reference text, Default certificate and Certificate Key Length: valid for 10 years, 1024-bit RSA, SHA-256."""
 
+TRUST_PART = 16
+"""Certificates of the trust list that are read in one piece: some 10 ms, so that others come in between."""
+
 TYPICAL_TBS_BYTES = 700
 """What is hashed for a certificate with names and the usual extensions."""
+
+REPLACING = ("self-signed", "issue")
+"""Jobs that end with another certificate for their target."""
 
 
 class X509Task:
@@ -52,6 +59,7 @@ class X509Task:
     Args:
         now_s: the box's time, Unix seconds.
         time_known: whether that time was ever set.
+        expiry_days: how many days before its end a certificate is marked.
         say: where a line for the log and the console goes.
         log: where a line goes that somebody has been told already.
         changed: called after every change of a certificate in use, and when the box loses or gets one.
@@ -62,6 +70,7 @@ class X509Task:
         kernel: Kernel,
         costs: Costs,
         cabinet: Cabinet,
+        trust: TrustList,
         card: CardTask | None,
         entropy: Entropy,
         *,
@@ -71,19 +80,21 @@ class X509Task:
         say: Callable[[str], None],
         log: Callable[[str], None],
         changed: Callable[[], None],
+        expiry_days: Callable[[], int] = lambda: DEFAULT_DAYS,
         share: Share | None = None,
     ) -> None:
         self.cabinet = cabinet
+        self.trust = trust
         self.costs = costs
+        self.netbios = netbios
+        self.now_s = now_s
+        self.time_known = time_known
+        self.expiry_days = expiry_days
         self.job: Job | None = None
         """The job that runs, or the last one."""
         self._kernel = kernel
-        self.costs = costs
         self._card = card
         self._entropy = entropy
-        self._netbios = netbios
-        self._now_s = now_s
-        self._time_known = time_known
         self._say = say
         self._log = log
         self._changed = changed
@@ -108,9 +119,7 @@ class X509Task:
         """Makes a new default certificate. CommandError when the default one is the manufacturer's."""
         if self.cabinet.chain(BUILTIN):
             raise CommandError("the default certificate is the built-in one, which the manufacturer signed")
-        order = CertificateOrder(
-            DistinguishedName(common_name=self._netbios), DEFAULT_KEY_BITS, "sha256", DEFAULT_YEARS
-        )
+        order = CertificateOrder(DistinguishedName(common_name=self.netbios), DEFAULT_KEY_BITS, "sha256", DEFAULT_YEARS)
         job = self._begin("default", DEVICE, DEFAULT_KEY_BITS, lambda job: self._make_default(job, order))
         self._say("default certificate is being created: HTTPS and SIPS are off until it is ready")
         self._changed()
@@ -118,11 +127,14 @@ class X509Task:
 
     def create_self_signed(self, target: str, order: CertificateOrder) -> Job:
         """Starts making a self-signed certificate. CommandError when a job runs, or there is no key pair to reuse."""
+        self.cabinet.check_room(target)
         bits = self._bits_for(order, target)
         return self._begin("self-signed", target, bits, lambda job: self._make_self_signed(job, target, order))
 
     def create_request(self, target: str, order: CertificateOrder) -> Job:
         """Starts making a signing request. CommandError as above, and when one is pending: its key would be lost."""
+        self.cabinet.check_room(target)
+        self._require_no_request_error(target)
         if self.cabinet.request(target) is not None:
             raise CommandError(
                 f"a signing request for {shown_target(target)} is pending: upload its answer, or remove it first"
@@ -139,6 +151,7 @@ class X509Task:
 
     def issue(self, target: str, order: CertificateOrder, *, backup: bool) -> Job:
         """Starts making a device certificate signed by the CA on the card."""
+        self.cabinet.check_room(target)
         card = self._usable_card()
         bits = self._bits_for(order, target)
         return self._begin("issue", target, bits, lambda job: self._make_issued(job, card, target, order, backup))
@@ -165,10 +178,28 @@ class X509Task:
         for kind, cycles in charges:
             await self._kernel.work(cycles, kind)
 
+    async def read_trust_list(self) -> None:
+        """Has the trust list read from flash, in parts, each paid for. Costs nothing once that is done."""
+        while self.trust.unread:
+            await self.charge(parsing_work(self.costs, self.trust.read(TRUST_PART)))
+
+    async def answer(self, target: str, certificates: Sequence[Certificate]) -> tuple[Identity, bool]:
+        """What `Cabinet.answer` makes of an uploaded chain without a key; paid for. Errors as there."""
+        self._require_no_request_error(target)
+        identity, answers = self.cabinet.answer(target, certificates)
+        # That the numbers of the stored key belong together is tried with one private operation.
+        await self.charge([("rsa-private", self.costs.rsa_private(identity.key.bits))])
+        return identity, answers
+
+    def require_idle(self, target: str) -> None:
+        """CommandError while a certificate for this target is being made, which would replace what is installed now."""
+        job = self.job
+        if job is not None and job.running and job.kind in REPLACING and job.target == shown_target(target):
+            raise CommandError(f"busy: {job.line()}")
+
     def install(self, target: str, identity: Identity, *, undated: bool = False, answers_request: bool = False) -> None:
         """Keeps a certificate with its key; new connections use it at once."""
-        with booked(self._kernel, "flash"):
-            self.cabinet.install(target, identity, undated=undated, answers_request=answers_request)
+        self.cabinet.install(target, identity, undated=undated, answers_request=answers_request)
         self._changed()
 
     def clear(self, target: str) -> str:
@@ -183,8 +214,7 @@ class X509Task:
             raise CommandError("the built-in certificate is in use: it cannot be discarded")
         if self.job is not None and self.job.running and target == DEVICE:
             raise CommandError(f"busy: {self.job.line()}")
-        with booked(self._kernel, "flash"):
-            self.cabinet.clear(cleared)
+        self.cabinet.clear(cleared)
         self._changed()
         if target != DEVICE:
             return "discarded: the device certificate serves this name now"
@@ -194,7 +224,29 @@ class X509Task:
             "discarded: a new default certificate is being created" if in_use is None else "discarded: default restored"
         )
 
+    # -- expiry
+
+    async def expiries(self) -> list[Expiry]:
+        """Certificates in use or trusted that have expired or soon will, the most urgent first."""
+        await self.read_trust_list()
+        targets = [DEVICE, *(APPLICATION + domain for domain in self.cabinet.applications())]
+        placed = [
+            (shown_target(target), certificate)
+            for target in targets
+            if (source := self.cabinet.in_use(target)) is not None
+            for certificate in self.cabinet.chain(source)
+        ]
+        placed += [("trust list", certificate) for certificate in self.trust.certificates().values()]
+        return expiries(placed, self.now_s(), self.expiry_days())
+
     # -- how it is done
+
+    def _require_no_request_error(self, target: str) -> None:
+        """After a failed import everything stops until it has been cleared by hand (vendor's roll-out tool)."""
+        error = self.cabinet.request_error
+        if target == DEVICE and error:
+            mend = "x509 request-remove, then vars del X509/REQUESTERROR"
+            raise CommandError(f"stopped by an earlier import that failed ({error}): {mend}")
 
     def _usable_card(self) -> CardTask:
         if self._card is None:
@@ -266,26 +318,25 @@ class X509Task:
 
     async def _make_default(self, job: Job, order: CertificateOrder) -> str:
         identity = await self._self_signed(job, order, DEVICE)
-        self.install(DEFAULT, identity, undated=not self._time_known())
+        self.install(DEFAULT, identity, undated=not self.time_known())
         return f"{identity.leaf.subject.text}, valid for {order.years} years"
 
     async def _make_self_signed(self, job: Job, target: str, order: CertificateOrder) -> str:
         identity = await self._self_signed(job, order, target)
-        self.install(target, identity, undated=not self._time_known())
+        self.install(target, identity, undated=not self.time_known())
         return identity.leaf.subject.text
 
     async def _self_signed(self, job: Job, order: CertificateOrder, target: str) -> Identity:
         key = await self._key(job, order, target)
         await self._sign(key.bits, order.hash_name)
-        certificate = self_signed_certificate(order, key, self._now_s(), self._entropy)
+        certificate = self_signed_certificate(order, key, self.now_s(), self._entropy)
         return Identity((certificate,), key)
 
     async def _make_request(self, job: Job, target: str, order: CertificateOrder) -> str:
         key = await self._key(job, order, target)
         await self._sign(key.bits, order.hash_name)
         request = signing_request(order, key)
-        with booked(self._kernel, "flash"):
-            self.cabinet.keep_request(target, request, key)
+        self.cabinet.keep_request(target, request, key)
         return f"{request.subject.text}: request-get shows it"
 
     async def _make_root_ca(self, job: Job, card: CardTask, order: CertificateOrder) -> str:
@@ -294,7 +345,7 @@ class X509Task:
             await self._rootca.require_empty(volume)
         key = await self._key(job, order, DEVICE, _still_in(card))
         await self._sign(key.bits, order.hash_name)
-        certificate = root_certificate(order, key, self._now_s(), self._entropy)
+        certificate = root_certificate(order, key, self.now_s(), self._entropy)
         with card.use("rootca-create") as volume:
             await self._rootca.require_empty(volume)
             job.writing = True
@@ -310,9 +361,9 @@ class X509Task:
             job.writing = True
             identity, serial = await self._issue_on(volume, order, key)
             if backup:
-                name = f"{self._netbios}-{serial:02X}"
+                name = f"{self.netbios}-{serial:02X}"
                 await self._rootca.backup(volume, name, _backup_pem(identity))
-        self.install(target, identity, undated=not self._time_known())
+        self.install(target, identity, undated=not self.time_known())
         kept = ", backup on the card" if backup else ""
         return f"{identity.leaf.subject.text}, serial {serial:02X}{kept}"
 
@@ -322,7 +373,7 @@ class X509Task:
         await self._sign(ca.key.bits, order.hash_name)
         # Signed first, numbered for good second, handed out last: a refused order must not use up a number, and a
         # number must be used up before anybody can see a certificate that bears it.
-        certificate = issued_certificate(order, key.public_key, ca.certificate, ca.key, ca.next_serial, self._now_s())
+        certificate = issued_certificate(order, key.public_key, ca.certificate, ca.key, ca.next_serial, self.now_s())
         serial = await self._rootca.take_serial(volume, ca)
         identity = Identity((certificate, ca.certificate), key)
         await self.charge(chain_work(self.costs, identity.chain))

@@ -6,12 +6,22 @@ CPU Usage: the key length decides, the hash adds its part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from firmware.hal import Costs
 from firmware.x509.certificate import Certificate
+from firmware.x509.key import MAX_PUBLIC_BITS
 
-__all__ = ["Charge", "chain_work", "parsing_work", "search_step_work", "signing_work", "verification_work"]
+__all__ = [
+    "Charge",
+    "chain_work",
+    "parsing_work",
+    "search_step_work",
+    "signing_work",
+    "verification_work",
+    "viewing_work",
+]
 
 Charge = tuple[str, int]
 """Kind of cycles as the kernel counts them, and how many."""
@@ -37,6 +47,18 @@ def chain_work(costs: Costs, chain: tuple[Certificate, ...]) -> list[Charge]:
     charges = parsing_work(costs, len(chain))
     for child, issuer in pairwise(chain):
         charges += verification_work(costs, issuer.key_bits, child.signature_hash or "sha256", len(child.tbs))
+    return charges
+
+
+def viewing_work(costs: Costs, certificates: Iterable[Certificate]) -> list[Charge]:
+    """Showing certificates: whether one is self-signed takes a public operation, the first time it is asked."""
+    charges: list[Charge] = []
+    for certificate in certificates:
+        hash_name = certificate.signature_hash
+        # A key of a size that is refused unread, or of another kind, is not tried.
+        is_tried = 0 < certificate.key_bits <= MAX_PUBLIC_BITS
+        if hash_name and is_tried and certificate.is_self_issued and "is_self_signed" not in vars(certificate):
+            charges += verification_work(costs, certificate.key_bits, hash_name, len(certificate.tbs))
     return charges
 
 

@@ -1,0 +1,79 @@
+"""The commands of the root CA on the CF card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from firmware.commands.registry import Call, Operation, Option, Reply
+from firmware.errors import CommandError
+from firmware.kernel import Cancelled
+from firmware.x509.certificate import Certificate
+from firmware.x509.job import Job
+from firmware.x509.options import CA_ORDER, MODULE, ORDER, TARGET, order_of, target_of
+from firmware.x509.task import X509Task
+from firmware.x509.view import certificate_text, certificate_view
+from firmware.x509.work import viewing_work
+
+
+def rootca_operations(x509: X509Task) -> Sequence[Operation]:
+    """What can be done with the CA on the card."""
+    commands = RootCaCommands(x509)
+    backup = Option("backup", None, "keep certificate and key on the card, too")
+    return (
+        Operation(MODULE, "rootca-create", "makes a root CA on the card", commands.create, CA_ORDER),
+        Operation(MODULE, "rootca-show", "certificate of the CA on the card", commands.show, query=True),
+        Operation(MODULE, "rootca-trust", "puts the CA on the trust list", commands.trust),
+        Operation(
+            MODULE, "rootca-issue", "makes a certificate signed by that CA", commands.issue, (TARGET, *ORDER, backup)
+        ),
+    )
+
+
+class RootCaCommands:
+    """Handlers, one per command."""
+
+    def __init__(self, x509: X509Task) -> None:
+        self._x509 = x509
+
+    async def create(self, call: Call) -> Reply:
+        return await self._owned(self._x509.create_root_ca(order_of(call, self._x509.netbios)))
+
+    async def show(self, call: Call) -> Reply:
+        certificate = await self._x509.root_certificate()
+        await self._x509.charge(viewing_work(self._x509.costs, [certificate]))
+        now_s = self._x509.now_s()
+        return Reply(certificate_text(certificate, now_s), certificate_view(certificate, now_s))
+
+    async def trust(self, call: Call) -> Reply:
+        certificate = await self._x509.root_certificate()
+        await self._x509.read_trust_list()
+        return Reply(added_text(self._x509.trust.add([certificate])))
+
+    async def issue(self, call: Call) -> Reply:
+        order = order_of(call, self._x509.netbios)
+        return await self._owned(self._x509.issue(target_of(call), order, backup=call.flag("backup")))
+
+    async def _owned(self, job: Job) -> Reply:
+        """Waits for a job that belongs to the command: interrupting the command cancels it."""
+        job.owned = True
+        try:
+            return await finished(job)
+        except Cancelled:
+            if job.running and not job.writing:
+                self._x509.cancel()
+            raise
+
+
+async def finished(job: Job) -> Reply:
+    """Waits for a job's end. CommandError when it did not end well."""
+    await job.finished.wait()
+    if job.state != "done":
+        raise CommandError(job.line())
+    return Reply(job.line())
+
+
+def added_text(new: Sequence[Certificate]) -> str:
+    """What a command says that has put certificates on the trust list."""
+    if not new:
+        return "already trusted"
+    return "\n".join(f"trusted: {certificate.subject.text}" for certificate in new)
