@@ -14,6 +14,7 @@
 ``volume``         a mounted volume; the order of writes
 ``mkfs``           makes volumes
 ``check``          looks for damage
+``repair``         mends what a cut left
 ``sectors``        the volume's window onto its device
 =================  =============================================================
 """
@@ -24,6 +25,7 @@ from cfcard.fat.check import CheckReport, check
 from cfcard.fat.file import File
 from cfcard.fat.filesystem import Fat
 from cfcard.fat.mkfs import mkfs, write_mbr
+from cfcard.fat.repair import RepairReport, repair
 from cfcard.fat.volume import Volume
 
-__all__ = ["CheckReport", "Fat", "File", "Volume", "check", "mkfs", "write_mbr"]
+__all__ = ["CheckReport", "Fat", "File", "RepairReport", "Volume", "check", "mkfs", "repair", "write_mbr"]

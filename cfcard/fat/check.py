@@ -292,8 +292,10 @@ class _Run:
 
     def rest(self) -> None:
         fat, owners = self._fat, self._owners
-        self.free = fat[2 : self._top].count(0)
-        lost = [c for c in range(2, self._top) if fat[c] and not owners[c] and fat[c] != self._bad]
+        end = len(fat.tobytes().rstrip(b"\0")) // fat.itemsize + 1
+        used = [c for c in range(2, min(end, self._top)) if fat[c]]
+        self.free = self._bpb.clusters - len(used)
+        lost = [c for c in used if not owners[c] and fat[c] != self._bad]
         if lost:
             self.note("FAT", "every cluster in use named by a file", f"{len(lost)} lost, the first is {lost[0]}")
         if self._bpb.fsinfo:
@@ -307,15 +309,18 @@ class _Run:
 def _entries(raw: bytearray, kind: int, top: int) -> array[int]:
     """All entries of a FAT, reserved bits removed."""
     code = "I" if array("I").itemsize == 4 else "L"
+    # Most of a card is free: only what comes before that takes time.
+    count = min(top, len(raw.rstrip(b"\0")) * 8 // kind + 1)
     if kind == 12:
-        pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(top))
-        return array(code, [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)])
-    narrow = array("H" if kind == 16 else code, bytes(raw))
-    if sys.byteorder == "big":
-        narrow.byteswap()
-    if kind == 16:
-        return array(code, narrow[:top])
-    return array(code, [entry & 0x0FFF_FFFF for entry in narrow[:top]])
+        pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(count))
+        entries = array(code, [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)])
+    else:
+        narrow = array("H" if kind == 16 else code, bytes(raw[: count * kind // 8]))
+        if sys.byteorder == "big":
+            narrow.byteswap()
+        entries = array(code, narrow if kind == 16 else [entry & 0x0FFF_FFFF for entry in narrow])
+    entries.frombytes(bytes((top - count) * entries.itemsize))
+    return entries
 
 
 def _printable(path: str) -> str:

@@ -262,6 +262,7 @@ class Directory:
             raise VolumeFull(f"directory is full: {MAX_SLOTS} entries")
         ((cluster, _),) = runs = self._table.find_free(1)
         self._sectors.write(self._bpb.sector_from_cluster(cluster), bytes(self._bpb.cluster_bytes))
+        self._sectors.sync()  # linked before it is empty, it would show what was in it before
         self._table.link(runs, after=self._clusters[-1])
         self._table.flush()
         self._clusters.append(cluster)

@@ -1,4 +1,4 @@
-"""The FAT code as one object: makes, mounts and checks volumes. This is what a board's firmware is handed."""
+"""The FAT code as one object: makes, mounts, checks and mends volumes. This is what a board's firmware is handed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from cfcard.blockdev import INIT, BlockDevice
 from cfcard.fat.check import CheckReport, check
 from cfcard.fat.mkfs import mkfs
 from cfcard.fat.partition import find_volume
+from cfcard.fat.repair import RepairReport, repair
 from cfcard.fat.stamp import Clock
 from cfcard.fat.volume import Volume
 
@@ -52,3 +53,12 @@ class Fat:
         """
         device.ioctl(INIT, 0)
         return check(device)
+
+    def repair(self, device: BlockDevice, /) -> RepairReport:
+        """Mends what a cut left, before a mount; writes nothing to a volume that is in order. May be cut anywhere.
+
+        Raises:
+            OSError: as ``mount``; what was mended so far stays so.
+        """
+        device.ioctl(INIT, 0)
+        return repair(device)

@@ -177,6 +177,7 @@ def _sized(kind: int, size: int, start: int, per: int, serial: int, label: bytes
 def _write(device: BlockDevice, start: int, plan: _Plan) -> None:
     """The boot sector goes last: a format that is cut short leaves no volume rather than a wrong one."""
     device.writeblocks(start, bytes(SECTOR_BYTES))
+    device.ioctl(SYNC, 0)  # the old boot sector must not come back with new FATs
     fats = start + plan.reserved
     after = fats + FATS * plan.fat_sectors
     root = plan.root_entries * 32 // SECTOR_BYTES or plan.per_cluster
