@@ -438,6 +438,21 @@ def test_a_trusted_ca_obeys_the_rules_too(
     assert issuing.judge([issuing.device, issuing.middle, root], [root]).index == 2
 
 
+@pytest.mark.parametrize(("limit", "ok"), [(0, False), (1, True), (2, True)])
+def test_path_lengths_count_the_cas_below_and_not_those_that_are_self_issued(
+    issuing: Issuing, keys: Keys, limit: int, ok: bool
+) -> None:
+    root = issuing.make("root", extensions=(extension.basic_constraints(ca=True, path_length=limit),))
+    assert issuing.judge([issuing.device, issuing.middle], [root]).ok is ok
+    # The middle's new key, certified by its old one under the same name: one step more, but not one CA more.
+    issuing.keys = {**issuing.keys, "new": keys[2048]}
+    renewed = issuing.make("middle", issuer=issuing.middle.subject, signer="middle", spki=keys[2048].spki())
+    device = issuing.make("device", signer="new")
+    verdict = issuing.judge([device, renewed, issuing.middle], [root])
+    assert verdict.path == (device, renewed, issuing.middle, root)
+    assert (verdict.ok, verdict.reason) == (ok, None if ok else Reason.PURPOSE)
+
+
 @pytest.mark.parametrize("changes", [{"not_after": NOW - 1}, {"extensions": (UNKNOWN_CRITICAL,)}])
 def test_a_trusted_peer_obeys_the_rules_too(issuing: Issuing, changes: Changes) -> None:
     device = issuing.make("device", **changes)
@@ -523,6 +538,39 @@ def test_two_cas_that_certify_each_other_do_not_make_a_loop(issuing: Issuing) ->
     verdict = issuing.judge([issuing.device, issuing.middle, back], [])
     assert (verdict.reason, verdict.index) == (Reason.UNKNOWN_CA, 2)
     assert issuing.judge([issuing.device, issuing.middle, back]).ok
+
+
+def test_a_fault_of_our_own_trust_list_is_told_before_any_other(issuing: Issuing) -> None:
+    trusted = issuing.make("middle", not_after=NOW - 1, serial=21)
+    verdict = issuing.judge([issuing.device, issuing.middle, issuing.root], [trusted])
+    assert (verdict.reason, verdict.index, verdict.certificate) == (Reason.EXPIRED, None, trusted)
+    assert verdict.suggestion is Suggestion.REPLACE_TRUSTED
+
+
+def test_the_fault_furthest_up_is_told_and_of_two_as_far_the_first(issuing: Issuing) -> None:
+    expired = [issuing.make("middle", not_after=NOW - n, serial=20 + n) for n in (1, 2)]
+    verdict = issuing.judge([issuing.device, *expired], [])
+    assert (verdict.reason, verdict.index) == (Reason.EXPIRED, 1)
+    verdict = issuing.judge([issuing.device, *expired, issuing.middle, issuing.root], [])
+    assert (verdict.reason, verdict.index) == (Reason.UNTRUSTED_CA, 4)
+
+
+def test_names_are_compared_as_a_whole(issuing: Issuing) -> None:
+    longer = DistinguishedName(common_name="Middle", organization="Example").name()
+    other = DistinguishedName(common_name="Middle", organization="Another").name()
+    device = issuing.make("device", issuer=longer)
+    assert issuing.judge([device, issuing.make("middle", subject=longer)]).ok
+    for name in (other, issuing.middle.subject):
+        middle = issuing.make("middle", subject=name)
+        assert issuing.judge([device, middle]).reason is Reason.UNKNOWN_CA
+        assert issuing.judge([device], [middle]).reason is Reason.UNKNOWN_CA
+
+
+def test_the_same_certificate_twice_on_the_trust_list_is_one(issuing: Issuing) -> None:
+    index = TrustIndex([issuing.root, issuing.root.der, issuing.middle])
+    assert (len(index), index.issuers(issuing.root.subject)) == (2, (issuing.root,))
+    assert index.find(issuing.root.der) == issuing.root
+    assert (index.find(issuing.device.der), issuing.device in index) == (None, False)
 
 
 def test_a_dead_end_that_is_a_certificate_nobody_could_read_says_so(issuing: Issuing) -> None:

@@ -55,6 +55,7 @@ def make(template: CertificateTemplate, keys: Mapping[int, PrivateKey]) -> Make:
         ("gw*.example.com", "gw1.example.com", False),
         ("a.*.com", "a.example.com", False),
         ("*.*.com", "a.example.com", False),
+        ("*.*.com", "a.*.com", False),
         ("*.0.2.1", "192.0.2.1", False),
         ("gw.example.com", "*.example.com", False),
         ("gw.example.com", "", False),
@@ -119,6 +120,12 @@ def raw_dns_name(template: CertificateTemplate, key: PrivateKey, name: bytes) ->
     names = der.sequence(der.context(2, name, constructed=False))
     encoded = der.sequence(der.object_identifier(SUBJECT_ALT_NAME), der.octet_string(names))
     return issue(replace(template, extensions=(encoded,)), key)
+
+
+def test_an_empty_name_is_nobodys(template: CertificateTemplate, keys: Mapping[int, PrivateKey]) -> None:
+    for certified in (b"", b"."):
+        for wanted in ("", "."):
+            assert not is_made_out_to(raw_dns_name(template, keys[1024], certified), wanted)
 
 
 def test_a_zero_byte_in_a_name_ends_nothing(template: CertificateTemplate, keys: Mapping[int, PrivateKey]) -> None:
