@@ -30,6 +30,7 @@ __all__ = [
     "Network",
     "Pin",
     "Readable",
+    "RepairReport",
     "Rtc",
     "Stream",
     "Trace",
@@ -285,8 +286,18 @@ class CheckReport(Protocol):
         ...
 
 
+class RepairReport(Protocol):
+    """What a repair of a volume did, and what it left as it was."""
+
+    @property
+    def done(self) -> tuple[str, ...]: ...
+
+    @property
+    def left(self) -> tuple[str, ...]: ...
+
+
 class FileSystem(Protocol):
-    """The FAT code handed to the firmware: makes, mounts and checks volumes on a block device."""
+    """The FAT code handed to the firmware: makes, mounts, checks and mends volumes on a block device."""
 
     def mount(self, device: BlockDevice, /) -> Volume:
         """OSError ENODEV (no card), EIO, or EILSEQ when there is no usable FAT volume (the text says why)."""
@@ -297,6 +308,10 @@ class FileSystem(Protocol):
         ...
 
     def check(self, device: BlockDevice, /) -> CheckReport: ...
+
+    def repair(self, device: BlockDevice, /) -> RepairReport:
+        """Mends what a cut or a careless PC left; writes nothing to a volume that is in order. OSError as ``mount``."""
+        ...
 
 
 StreamStatus = Literal["connecting", "open", "refused", "reset", "closed"]

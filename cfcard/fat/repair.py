@@ -23,13 +23,14 @@ would stake the whole volume on one write, and the flag does no harm here.
 
 from __future__ import annotations
 
+import errno
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
-from cfcard.errors import CardProtected, SectorError
+from cfcard.errors import SectorError
 from cfcard.fat.bpb import Bpb
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
@@ -79,8 +80,10 @@ def repair(device: BlockDevice, /) -> RepairReport:
         return RepairReport(left=(f"FAT of {bpb.fat_sectors} sectors: too long to be looked at here",))
     try:
         return _Repair(sectors, bpb).run()
-    except CardProtected:
-        return RepairReport(left=("the card is write-protected: nothing was mended",))
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return RepairReport(left=("it is write-protected: nothing was mended",))
 
 
 class _Fat:

@@ -30,6 +30,9 @@ SETTLE_LIMIT_MS = 1_000
 CARD_PRESENT = 0
 """Level of the card-detect pin while a card is in: both detect pins are tied to ground in the card."""
 
+TOLD = 8
+"""Lines about a damaged volume at most: the first ones tell the story."""
+
 SECTOR_BYTES = 512
 INIT = 1
 SECTOR_COUNT = 4
@@ -133,6 +136,7 @@ class CardTask:
         try:
             with booked(self.kernel, "card"):
                 self.slot.device.ioctl(INIT, 0)
+                report = self._filesystem.repair(self.slot.device)
                 self.volume = self._filesystem.mount(self.slot.device)
         except OSError as error:
             self.volume = None
@@ -140,6 +144,14 @@ class CardTask:
             self.state, self.reason = "unusable", str(failure)
             raise failure from None
         self.state, self.reason = "mounted", ""
+        self._tell("repaired", report.done)
+        self._tell("damaged", report.left)
+
+    def _tell(self, what: str, lines: tuple[str, ...]) -> None:
+        for line in lines[:TOLD]:
+            self._say(f"card {what}: {line}")
+        if len(lines) > TOLD:
+            self._say(f"card {what}: {len(lines) - TOLD} lines more")
 
     def _show(self) -> None:
         if self._led is not None:

@@ -6,7 +6,7 @@ r"""The files of the CA on the card, and what they say. Pure: bytes in, state ou
     /CA/cakey.pem       private key of the root CA (PEM)            ``openssl ca`` on a PC reads them
     /CA/serial.txt      the next serial number (hex string)
     /CABAK/...          the same three: one destroyed directory sector cannot take both
-    /CABAK/pad.bin      rewritten after each copy of the key: pushes the key out of what a card may still forget
+    /CABAK/pad.bin      rewritten after whatever must not be forgotten: pushes it out of what a card may still forget
     /BACKUP/*.pem       device certificates issued with "Backup on CF card": key and chain in one file
 
 The copies are equal, or one of them is older or damaged: then the better one counts, and repairs the other.
@@ -37,13 +37,17 @@ PAD = "/CABAK/pad.bin"
 PAD_SECTORS = 32
 """Industrial cards promise to lose at most the last 32 acknowledged sectors in a cut (Swissbit C-440 data sheet)."""
 
+SERIAL_GAP = 64
+"""Numbers that are skipped when a copy of the serial number is unusable: the other one may be older by as many numbers
+as a card may forget sectors. More than ``PAD_SECTORS``, and a round number in hexadecimal, which a person can see."""
+
 BACKUP = "/BACKUP"
 
 LARGEST_FILE_BYTES = 16_384
 """More than a 4096-bit key with its certificate; what is larger is not ours."""
 
 Files = Mapping[str, bytes | None]
-"""Content by path, None for a file that is not there; the six paths of ``paths``."""
+"""Content by path, None for a file that is not there, empty for one that cannot be read; the paths of ``paths``."""
 
 
 def paths() -> list[str]:
@@ -76,6 +80,10 @@ def ca_from_files(files: Files) -> CardCa:
     problems: list[str] = []
     found: tuple[str, Certificate, PrivateKey] | None = None
     for directory in reversed(DIRECTORIES):
+        if found is not None and all(
+            files.get(f"{COPY}/{n}") == files.get(f"{PRIMARY}/{n}") for n in (CERTIFICATE, KEY)
+        ):
+            break  # the usual case: what was read once need not be read again
         try:
             pair = _pair(files, directory)
         except CertificateError as error:
@@ -121,19 +129,27 @@ def _pair(files: Files, directory: str) -> tuple[Certificate, PrivateKey]:
 
 
 def _next_serial(files: Files) -> int:
-    """The highest number that any readable copy names: no number below it may be issued again."""
+    """The highest number that any readable copy names: no number below it may be issued again.
+
+    Our own numbers are safe from a forgetful card by the padding that follows them. A copy that is damaged, or missing
+    beside its key, is another matter: it may have been the newer one, so numbers are left out (``SERIAL_GAP``).
+    """
     numbers: list[int] = []
     problems: list[str] = []
+    gap = 0
     for directory in DIRECTORIES:
         path = f"{directory}/{SERIAL}"
         content = files.get(path)
         if content is None:
             problems.append(f"{path} is missing")
+            # Without a key beside it, this directory was never finished: nobody has issued anything from it.
+            gap = SERIAL_GAP if files.get(f"{directory}/{KEY}") is not None else gap
             continue
         try:
             numbers.append(serial_from_file(content))
         except CertificateError as error:
             problems.append(f"{path}: {error}")
+            gap = SERIAL_GAP
     if not numbers:
         raise CertificateError("; ".join(problems))
-    return max(numbers)
+    return max(numbers) + gap

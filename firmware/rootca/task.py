@@ -6,9 +6,21 @@ What is promised at every instant, whatever is cut or pulled:
 * a serial number that was used is never issued again;
 * where a person looks (``/CA``), the three names stand together or not at all.
 
-Hence the order. New files: first the whole copy in ``/CABAK``, then ``/CA``, each time serial number, certificate, key,
-and after each key as many writes into ``pad.bin`` as a card may forget. A serial number: the copy, then ``/CA``, both
-before the number is used, and in place, so that no directory sector (which holds the key's name, too) is touched.
+Hence the order::
+
+    create    directories | copy: serial, certificate, key, PAD | /CA: serial, certificate, key, PAD | reported
+    serial    copy, in place | /CA, in place | PAD | number used
+    backup    the file | PAD | reported
+    recovery  FAT by the file system, at mount | files of the copy, PAD | files of /CA, PAD
+
+* A directory's sector holds all its names, a FAT sector all chains: what is being written can be destroyed whole by a
+  cut. So there is a copy in another directory, the two are never written side by side, and the root's sector, which
+  names both, is not touched any more once there is a key. A number is written in place, so that neither directory nor
+  FAT changes.
+* A card may forget up to 32 sectors that it has acknowledged. PAD rewrites 32 sectors of ``pad.bin`` in place, after
+  each copy of the key, after a number and after a backup: what came before is then out of the card's reach. It takes
+  some 4 ms, one command of the card.
+* The copy comes first: what ``/CA`` promises is there twice. A number that only the copy has was not used yet.
 
 Every step is one synchronous piece; between steps other tasks run, and the card may go: then the step fails.
 """
@@ -25,6 +37,7 @@ from firmware.kernel.booking import booked
 from firmware.rootca.files import (
     BACKUP,
     CERTIFICATE,
+    COPY,
     DIRECTORIES,
     KEY,
     LARGEST_FILE_BYTES,
@@ -75,7 +88,12 @@ class RootCa:
         except CertificateError as error:
             raise CardFailure(f"the root CA on the card is damaged: {error}") from None
         if ca.repairs:
-            await self._write(volume, ca.repairs)
+            try:
+                await self._write(volume, ca.repairs)
+            except OSError as error:
+                # A CA on a write-protected card can still be looked at and trusted.
+                if error.errno != errno.EROFS:
+                    raise
         return ca
 
     async def store(self, volume: Volume, certificate: Certificate, key: PrivateKey) -> None:
@@ -93,6 +111,7 @@ class RootCa:
         for directory in DIRECTORIES:
             self._put(volume, f"{directory}/{SERIAL}", text)
             await self._kernel.switch()
+        await self._pad(volume)
         return ca.next_serial
 
     async def backup(self, volume: Volume, name: str, pem: str) -> str:
@@ -102,6 +121,7 @@ class RootCa:
         with booked(self._kernel, "card"):
             volume.replace(path, pem.encode())
         await self._kernel.switch()
+        await self._pad(volume)
         return path
 
     async def _read(self, volume: Volume) -> Files:
@@ -113,15 +133,24 @@ class RootCa:
         return files
 
     async def _write(self, volume: Volume, content: Files) -> None:
-        """Writes files in the order given, and pads after each key."""
-        for path, data in content.items():
-            self._directory(volume, path.rsplit("/", 1)[0])
+        """Writes files in the order given, and pads after each directory of them."""
+        for path in (*DIRECTORIES, BACKUP):
+            self._directory(volume, path)
+            await self._kernel.switch()
+        names = list(content)
+        for path, following in zip(names, [*names[1:], ""], strict=True):
+            data = content[path]
             if data is not None:
                 self._put(volume, path, data)
             await self._kernel.switch()
-            if path.endswith(KEY):
-                self._put(volume, PAD, self._kernel.now_ns.to_bytes(8, "little") * (PAD_SECTORS * SECTOR_BYTES // 8))
-                await self._kernel.switch()
+            if _directory_of(following) != _directory_of(path):
+                await self._pad(volume)
+
+    async def _pad(self, volume: Volume) -> None:
+        """Once this returns, a card that forgets its last sectors forgets nothing that was written before."""
+        self._directory(volume, COPY)
+        self._put(volume, PAD, self._kernel.now_ns.to_bytes(8, "little") * (PAD_SECTORS * SECTOR_BYTES // 8))
+        await self._kernel.switch()
 
     def _put(self, volume: Volume, path: str, data: bytes) -> None:
         """In place where the size allows it: then neither directory nor FAT is touched. Else by a shadow copy."""
@@ -144,7 +173,7 @@ class RootCa:
         cluster_bytes, _, _, free_clusters, *_ = volume.statvfs("/")
         pad_clusters = -(-PAD_SECTORS * SECTOR_BYTES // cluster_bytes)
         file_clusters = -(-LARGEST_FILE_BYTES // 2 // cluster_bytes)
-        wanted = 2 + len(paths()) * file_clusters + 2 * pad_clusters
+        wanted = 3 + len(paths()) * file_clusters + 2 * pad_clusters
         if free_clusters < wanted:
             free_bytes, wanted_bytes = free_clusters * cluster_bytes, wanted * cluster_bytes
             raise CardFailure(f"the card is full: {free_bytes} bytes are free, a root CA needs {wanted_bytes}")
@@ -167,4 +196,13 @@ def _content(volume: Volume, path: str) -> bytes | None:
         return None
     if size_bytes > LARGEST_FILE_BYTES:
         raise CardFailure(f"{path} has {size_bytes} bytes, at most {LARGEST_FILE_BYTES} belong there")
-    return volume.read_file(path)
+    try:
+        return volume.read_file(path)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.EILSEQ):
+            return b""  # there, and damaged: the other copy counts
+        raise
+
+
+def _directory_of(path: str) -> str:
+    return path.rsplit("/", 1)[0]
