@@ -50,8 +50,12 @@ class RamDevice:
         sectors_of(block_num, size, offset, self._sectors)
         if self.write_protected:
             raise CardProtected
-        view = memoryview(buf)
         number, start = divmod(block_num * SECTOR_BYTES, CHUNK_BYTES)
+        chunk = self._chunks.get(number)
+        if chunk is not None and start + size <= CHUNK_BYTES:
+            chunk[start : start + size] = buf
+            return
+        view = memoryview(buf)
         position = 0
         while position < size:
             step = min(CHUNK_BYTES - start, size - position)

@@ -30,7 +30,7 @@ counts, as Linux and mtools take it.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import VolumeCorrupt
@@ -73,9 +73,14 @@ class Bpb:
     clusters: int
     """Number of data clusters; they are numbered 2 to ``clusters + 1``."""
 
-    @property
-    def cluster_bytes(self) -> int:
-        return self.sectors_per_cluster * SECTOR_BYTES
+    cluster_bytes: int = field(init=False)
+    data_start: int = field(init=False)
+    """First sector of cluster 2."""
+
+    def __post_init__(self) -> None:
+        # Worked out once: every transfer asks for them.
+        object.__setattr__(self, "cluster_bytes", self.sectors_per_cluster * SECTOR_BYTES)
+        object.__setattr__(self, "data_start", self.root_start + self.root_sectors)
 
     @property
     def root_start(self) -> int:
@@ -84,10 +89,6 @@ class Bpb:
     @property
     def root_sectors(self) -> int:
         return -(-self.root_entries * 32 // SECTOR_BYTES)
-
-    @property
-    def data_start(self) -> int:
-        return self.root_start + self.root_sectors
 
     def sector_from_cluster(self, cluster: int) -> int:
         return self.data_start + (cluster - 2) * self.sectors_per_cluster

@@ -67,6 +67,8 @@ class Directory:
         """How far the numbers after the tilde have got, per beginning of the name."""
         self._end = 0
         """Slot of the end mark."""
+        self._searched: dict[int, int] = {}
+        """Before which slot there is no hole, per number of slots; erasing makes holes anywhere."""
         self._touched: set[int] = set()
         """Sectors (counted within the directory) that differ from what is on the card."""
         self._load()
@@ -170,10 +172,8 @@ class Directory:
 
     def erase(self, entry: Entry) -> None:
         """Takes ``entry`` away; its clusters are the caller's."""
-        for slot in range(entry.first, entry.slot + 1):
-            self._data[slot * SLOT_BYTES] = DELETED
+        self._delete(entry)
         self._forget(entry)
-        self._touch(entry.first, entry.slot)
 
     def rename(self, entry: Entry, name: str) -> Entry:
         """Gives ``entry`` another name in this directory, on the card: by one write where nothing can tear it.
@@ -190,9 +190,7 @@ class Directory:
         if not self.change_together(entry, made):
             self.commit()
             self._sectors.sync()
-        for slot in range(entry.first, entry.slot + 1):
-            self._data[slot * SLOT_BYTES] = DELETED
-        self._touch(entry.first, entry.slot)
+        self._delete(entry)
         self.commit()
         return made
 
@@ -224,19 +222,27 @@ class Directory:
         Raises:
             VolumeFull: it cannot.
         """
-        deleted = bytes(self._data[0 : self._end * SLOT_BYTES : SLOT_BYTES])
-        # More slots than a sector has are only safe behind the end mark.
-        at = deleted.find(bytes((DELETED,)) * count) if count <= SLOTS_PER_SECTOR else -1
-        while at >= 0:
-            if _one_sector(at, count):
-                return at
-            at = deleted.find(bytes((DELETED,)) * count, at + 1)
         at = self._end
-        if count <= SLOTS_PER_SECTOR and not _one_sector(at, count):
-            at = -(-at // SLOTS_PER_SECTOR) * SLOTS_PER_SECTOR
+        if count <= SLOTS_PER_SECTOR:  # more slots than a sector has are only safe behind the end mark
+            hole = self._hole(count)
+            if hole is not None:
+                return hole
+            if not _one_sector(at, count):
+                at = -(-at // SLOTS_PER_SECTOR) * SLOTS_PER_SECTOR
         while at + count > len(self._data) // SLOT_BYTES:
             self._grow()
         return at
+
+    def _hole(self, count: int) -> int | None:
+        """First of ``count`` deleted slots of one sector, None when there are none."""
+        start = self._searched.get(count, 0)
+        marks = self._data[start * SLOT_BYTES : self._end * SLOT_BYTES : SLOT_BYTES]
+        wanted = bytes((DELETED,)) * count
+        at = marks.find(wanted)
+        while at >= 0 and not _one_sector(start + at, count):
+            at = marks.find(wanted, at + 1)
+        self._searched[count] = start + at if at >= 0 else max(start, self._end - count + 1)
+        return start + at if at >= 0 else None
 
     def _claim(self, first: int, count: int) -> None:
         """Moves the end mark behind the slots, when they lie behind it now."""
@@ -276,6 +282,12 @@ class Directory:
 
     def _touch(self, first: int, last: int) -> None:
         self._touched.update(range(first // SLOTS_PER_SECTOR, last // SLOTS_PER_SECTOR + 1))
+
+    def _delete(self, entry: Entry) -> None:
+        for slot in range(entry.first, entry.slot + 1):
+            self._data[slot * SLOT_BYTES] = DELETED
+        self._touch(entry.first, entry.slot)
+        self._searched.clear()
 
     # Names
 

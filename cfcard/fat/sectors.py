@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from io import BytesIO
+from typing import NoReturn
 
 from cfcard.blockdev import SECTOR_BYTES, SYNC, BlockDevice, Readable
 from cfcard.errors import NoCard, VolumeCorrupt
@@ -34,7 +35,8 @@ class Sectors:
         return buf
 
     def read_into(self, lba: int, buf: bytearray | memoryview) -> None:
-        self._require(lba, len(buf) // SECTOR_BYTES)
+        if self.gone or not 0 <= lba <= self.count - len(buf) // SECTOR_BYTES:
+            self._refuse(lba, len(buf) // SECTOR_BYTES)
         try:
             self.device.readblocks(self.first + lba, buf)
         except OSError as error:
@@ -60,7 +62,8 @@ class Sectors:
         return stream
 
     def write(self, lba: int, data: Readable) -> None:
-        self._require(lba, len(data) // SECTOR_BYTES)
+        if self.gone or not 0 <= lba <= self.count - len(data) // SECTOR_BYTES:
+            self._refuse(lba, len(data) // SECTOR_BYTES)
         try:
             self.device.writeblocks(self.first + lba, data)
         except BaseException as error:
@@ -78,11 +81,10 @@ class Sectors:
             self._note(error)
             raise
 
-    def _require(self, lba: int, count: int) -> None:
+    def _refuse(self, lba: int, count: int) -> NoReturn:
         if self.gone:
             raise NoCard
-        if lba < 0 or lba + count > self.count:
-            raise VolumeCorrupt(f"sector {lba}", f"a sector below {self.count}", f"{count} sectors from there")
+        raise VolumeCorrupt(f"sector {lba}", f"a sector below {self.count}", f"{count} sectors from there")
 
     def _note(self, error: BaseException) -> None:
         if isinstance(error, OSError) and error.errno == errno.ENODEV:
