@@ -13,6 +13,7 @@ from cfcard.identify import Geometry
 from cfcard.image import ImageDevice
 from cfcard.log import LogLayer
 from cfcard.ram import RamDevice
+from cfcard.reader import ReaderDevice
 
 __all__ = [
     "SECTOR_BYTES",
@@ -28,6 +29,7 @@ __all__ = [
     "LogLayer",
     "NoCard",
     "RamDevice",
+    "ReaderDevice",
     "SectorError",
     "Timing",
     "VolumeCorrupt",
