@@ -21,6 +21,7 @@ from hil.console import Console
 from hil.errors import RackMisuse
 from hil.factory import netbios
 from hil.flashfile import FlashFile
+from hil.lan import join_lan
 from hil.links import UartLink
 from hil.moment import TimeSource
 from hil.netclient import NetClient
@@ -110,6 +111,7 @@ class Gateway:
             prompt=re.escape(self.netbios) + "> ",
             password=model.name,
         )
+        join_lan(self)
 
     # -- power and button
 
