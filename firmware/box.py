@@ -31,19 +31,23 @@ from firmware.hal import FileSystem, Hardware, Led
 from firmware.kernel import Kernel
 from firmware.leds import StatusLeds
 from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
-from firmware.services.task import Services
+from firmware.services.task import CLIENT_CERTIFICATE, Dialer, Services, service_fields
 from firmware.storage import Store
 from firmware.storage.booked import BookedStore
-from firmware.tls import Credentials
+from firmware.tls import Credentials, Judgement, Role
 from firmware.tls.commands import register_tls
+from firmware.x509.applications import Applications
 from firmware.x509.cabinet import BUILTIN, DEVICE, Cabinet
 from firmware.x509.commands import register_x509
+from firmware.x509.connectcommands import register_connect
 from firmware.x509.expiry import EXPIRY_FIELDS
+from firmware.x509.peerjudge import PeerJudge
 from firmware.x509.rejected import RejectedList
 from firmware.x509.rejectedcommands import register_rejected
 from firmware.x509.task import X509Task
 from firmware.x509.trust import TrustList
 from firmware.x509.trustcommands import register_trust
+from firmware.x509.verdict import Verdict
 from firmware.x509.view import certificate_view
 
 SEEDED_NOTICE = "this run is seeded: its keys are not secret"
@@ -88,6 +92,10 @@ class Box:
         )
         self.rollout = Rollout(kernel, self.x509, lambda line: self.log.write("X509", line))
         self.variables.own("X509/", RequestVariables(self.cabinet, self.rollout.answered), (REQUEST_KEY,))
+        self.applications = Applications(self.cabinet)
+        self.peers = PeerJudge(self.trust, hardware.costs, self.now_s, self._peer_judged)
+        for name in CLIENT_CERTIFICATE:
+            self.settings.register(name, service_fields(name))
         self.services = Services(
             kernel,
             hardware.costs,
@@ -96,9 +104,21 @@ class Box:
             hardware.entropy("sip"),
             server=f"{hardware.model.product} {VERSION}",
             credentials=self.credentials,
+            application=self.applications.credentials,
+            peers=self.peers,
+            client_certificate=lambda service: str(self.settings.value(service, "client-certificate")),
             why_not=lambda: "there is no certificate yet",
             now_s=lambda: self.now_s() if self.time_known() else None,
             say=lambda line: self.log.write("SERVICES", line),
+            log=lambda line: self.log.write("TLS", line),
+        )
+        self.dialer = Dialer(
+            kernel,
+            hardware.costs,
+            hardware.network,
+            self.services,
+            self.applications.credentials,
+            self.peers,
             log=lambda line: self.log.write("TLS", line),
         )
         self.restart = Restart(kernel, hardware.reset, self._busy_with)
@@ -123,7 +143,15 @@ class Box:
         return self.cabinet.credentials(in_use)
 
     def _certificate_changed(self) -> None:
+        self.applications.forget()
         self.services.update()
+
+    def _peer_judged(self, peer: str, role: Role, chain_der: tuple[bytes, ...], judgement: Judgement) -> None:
+        """Every peer that showed certificates, refused or not; the list wants to know what *it* was."""
+        verdict = judgement.verdict
+        if isinstance(verdict, Verdict) and verdict.reason is not None:
+            peer_role = Role.CLIENT if role is Role.SERVER else Role.SERVER
+            self.rejected.add(peer, peer_role.value, chain_der, verdict.text, verdict.reason, self.now_s())
 
     def _busy_with(self) -> list[str]:
         job = self.x509.job
@@ -155,6 +183,16 @@ class Box:
         register_trust(registry, self.x509)
         register_rejected(registry, self.x509, self.rejected)
         register_tls(registry, self.services)
+        register_connect(
+            registry,
+            self.kernel,
+            self.hardware.costs,
+            self.dialer,
+            trusted=lambda: self.peers.trusted,
+            profile=lambda: self.services.profile.name,
+            now_s=self.now_s,
+            time_known=self.time_known,
+        )
         return registry
 
     # -- how it looks from outside

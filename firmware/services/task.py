@@ -12,14 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from firmware.commands.kinds import Choice
+from firmware.commands.settings import Field
 from firmware.errors import FirmwareError
 from firmware.hal import Costs, Entropy, Listener, Network, Stream
 from firmware.http import Router, serve_http
 from firmware.kernel import Kernel, Priority
-from firmware.net import ByteStream, TcpStream
+from firmware.net import ByteStream, ConnectionLost, TcpStream
 from firmware.sip import serve_sip
-from firmware.tls import DEFAULT_PROFILE, ContextCache, Credentials, Profile, TlsStatistics, accept_tls
+from firmware.tls import (
+    DEFAULT_PROFILE,
+    ContextCache,
+    Credentials,
+    PeerCheck,
+    Profile,
+    TlsStatistics,
+    TlsStream,
+    accept_tls,
+    client_stream,
+)
 from firmware.tls.errors import TlsError
 
 HTTP_PORT = 80
@@ -30,7 +43,35 @@ SIPS_PORT = 5061
 LARGEST_NUMBER_OF_CONNECTIONS = 64
 """At once, per service: a browser opens 6, and each TLS connection holds some 60 KiB."""
 
+CONNECT_MS = 10_000
+"""How long a host may take to accept a connection: three attempts of TCP (1, 2 and 4 s apart), and a bit."""
+
+OFF, OPTIONAL, REQUIRED = "off", "optional", "required"
+
+CLIENT_CERTIFICATE = {"HTTPS": OFF, "SIPS": OPTIONAL}
+"""What secure services ask of their clients unless configured. Browsers would ask their user for a certificate, phones
+have one that may decide about their registration."""
+
 Serve = Callable[[ByteStream], Awaitable[None]]
+
+
+def service_fields(service: str) -> tuple[Field, ...]:
+    """What can be configured of a secure service; counts for new connections."""
+    choice = Choice(OFF, OPTIONAL, REQUIRED)
+    what = "whether clients must show a certificate, and have it judged"
+    return (Field("client-certificate", choice, CLIENT_CERTIFICATE[service], what),)
+
+
+class Peers(Protocol):
+    """Who judges those that we speak to."""
+
+    def of_clients(self, required: bool) -> PeerCheck:
+        """For a service whose clients may, or must, show a certificate."""
+        ...
+
+    def of_servers(self, name: str | None) -> PeerCheck:
+        """For a connection to a server that must be ``name``."""
+        ...
 
 
 @dataclass
@@ -54,6 +95,9 @@ class Services:
 
     Args:
         credentials: what TLS presents now; None while the box has no certificate.
+        application: what it presents to those who ask for a domain, instead; None where there is nothing for it.
+        peers: judges clients.
+        client_certificate: what a service, by its name, asks of its clients: ``off``, ``optional`` or ``required``.
         why_not: in words, why the secure ones are off.
         say: where a line goes that says which service is on or off.
         log: where a line about a connection goes.
@@ -69,6 +113,9 @@ class Services:
         *,
         server: str,
         credentials: Callable[[], Credentials | None],
+        application: Callable[[str | None], Credentials | None],
+        peers: Peers,
+        client_certificate: Callable[[str], str],
         why_not: Callable[[], str],
         now_s: Callable[[], int | None],
         say: Callable[[str], None],
@@ -81,7 +128,11 @@ class Services:
         self._costs = costs
         self._network = network
         self._credentials = credentials
-        self._presented: Credentials | None = None
+        self._application = application
+        self._peers = peers
+        self._client_certificate = client_certificate
+        self.presented: Credentials | None = None
+        """What TLS presents to those who ask for no domain."""
         self._why_not = why_not
         self._say = say
         self._log = log
@@ -101,9 +152,8 @@ class Services:
     def update(self) -> None:
         """Opens what can be served now, and closes what cannot; call it whenever the certificate may have changed."""
         credentials = self._credentials()
-        if credentials != self._presented:
-            self.contexts.clear()
-            self._presented = credentials
+        self.contexts.clear()
+        self.presented = credentials
         for service in self.all:
             wanted = credentials is not None or not service.secure
             if wanted and service.listener is None:
@@ -132,7 +182,7 @@ class Services:
     async def _connection(self, service: Service, stream: Stream) -> None:
         wire = TcpStream(self._kernel, stream)
         try:
-            await service.serve(await self._secured(wire) if service.secure else wire)
+            await service.serve(await self._secured(service, wire) if service.secure else wire)
         except TlsError:
             pass  # the log knows, and the peer got its alert
         except FirmwareError as error:
@@ -141,10 +191,82 @@ class Services:
             wire.drop()
             service.connections -= 1
 
-    async def _secured(self, wire: TcpStream) -> ByteStream:
-        credentials = self._presented
+    async def _secured(self, service: Service, wire: TcpStream) -> ByteStream:
+        credentials = self.presented
         if credentials is None:
             raise TlsError("no certificate")
+        asked = self._client_certificate(service.name)
         return await accept_tls(
-            self._kernel, self._costs, wire, self.contexts, credentials, self.profile, self.statistics, self._log
+            self._kernel,
+            self._costs,
+            wire,
+            self.contexts,
+            credentials,
+            self.profile,
+            self.statistics,
+            self._log,
+            check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
+            credentials_for=self._application,
+        )
+
+
+class Dialer:
+    """Connections that the box begins, with the profile and the certificates of its services."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        costs: Costs,
+        network: Network,
+        services: Services,
+        application: Callable[[str | None], Credentials | None],
+        peers: Peers,
+        log: Callable[[str], None],
+    ) -> None:
+        self._kernel = kernel
+        self._costs = costs
+        self._network = network
+        self._services = services
+        self._application = application
+        self._peers = peers
+        self._log = log
+
+    async def reach(self, host: str, port: int) -> TcpStream:
+        """A TCP connection. ConnectionLost when it is refused, or when nobody answers."""
+        wire = TcpStream(self._kernel, self._network.connect(host, port))
+        try:
+            with self._kernel.deadline_ms(CONNECT_MS):
+                await wire.connected()
+        except TimeoutError:
+            wire.drop()
+            raise ConnectionLost(f"no answer from {wire.peer} within {CONNECT_MS // 1_000} s") from None
+        except BaseException:
+            wire.drop()
+            raise
+        return wire
+
+    def presented(self, name: str | None) -> Credentials | None:
+        """What we show to a server that asks, when the application gives this name; None: nothing."""
+        return self._application(name) or self._services.presented
+
+    def secure(self, wire: TcpStream, name: str | None) -> TlsStream:
+        """TLS over a connection, its handshake still to be done.
+
+        Args:
+            name: whose certificate the server must show, what it is told that we look for, and the domain whose
+                application certificate we show if it asks.
+
+        Raises:
+            TlsError: ``name`` can be no name, or our own certificate cannot be used.
+        """
+        return client_stream(
+            self._kernel,
+            self._costs,
+            wire,
+            self._services.contexts,
+            name,
+            self.presented(name),
+            self._services.profile,
+            self._log,
+            check=self._peers.of_servers(name),
         )

@@ -158,6 +158,12 @@ class TlsStream:
         del self._unread[:nbytes]
         return data
 
+    async def hear(self) -> None:
+        """Waits for the peer's next word, whatever it is: a ticket, data, an alert. TlsError when it is a refusal."""
+        if not self._unread and self._engine.state is State.OPEN:
+            await self._advance()
+        self._raise_failure()
+
     async def write(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             piece = data[start : start + PIECE_BYTES]
