@@ -1,4 +1,4 @@
-"""Cards for the slot: in memory or in an image file; and the card as a test holds it in its hand.
+"""Cards for the slot: in memory, in an image file or in a real reader; and the card as a test holds it in its hand.
 
 A test that reads or writes the card does it from the host, as with a card reader, through our FAT code on the card's
 own sectors: past the slot, so at no cost of virtual time, and past the slot's faults.
@@ -15,6 +15,7 @@ from cfcard.errors import CardError
 from cfcard.fat import Fat, Volume
 from cfcard.layout import lay_out
 from hil.errors import EnvironmentRefused, RackMisuse
+from hil.readers import is_reader, reader_card
 
 if TYPE_CHECKING:
     from board.board import Board
@@ -68,13 +69,13 @@ def image_card(path: str | Path, size: str = CARD_SIZE) -> CompactFlash:
 
 
 def card_from_text(text: str, size: str = CARD_SIZE) -> CompactFlash | None:
-    """The card that ``none``, ``ram`` or a path stands for. RackMisuse for a reader, which is not supported."""
+    """The card that ``none``, ``ram``, the path of an image or a reader's device stands for. EnvironmentRefused."""
     if text == "none":
         return None
     if text == "ram":
         return new_ram_card(size)
-    if text.startswith("/dev/"):
-        raise RackMisuse(f"card {text}: card readers are not supported, use an image file, ram or none")
+    if is_reader(text):
+        return reader_card(text)
     return image_card(text, size)
 
 

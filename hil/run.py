@@ -27,6 +27,7 @@ from hil.control import CardBox, ControlFace, ControlServer
 from hil.errors import EnvironmentRefused, RackMisuse
 from hil.gateway import Gateway
 from hil.poller import Poller, Signals, paced_clock
+from hil.readers import LOOK_NS, ReaderWatch, reader_text
 
 SHORT_PRESS_MS, LONG_PRESS_MS = 300, 12_000
 """The menu's two presses: one that reboots, one that clears the configuration."""
@@ -114,6 +115,10 @@ class Run:
         self._stack.callback(cards.close)
         if options.card != "none":
             cards.remember(options.card)
+        # A second of the host's between two looks: a reader does not get faster with the clock.
+        ReaderWatch(
+            self._clock, gateway, cards.remove, self._say, every_ns=int(LOOK_NS * max(1.0, options.speed or 1.0))
+        )
         network = gateway.board.network
         for name, board_port in PORTS.items():
             bridge = PortBridge(self._poller, network, board_port, options.bind, getattr(options, name))
@@ -224,6 +229,9 @@ class Run:
         address = url_host(self.options.bind)
         lines = [f"{gateway.netbios} ({gateway.model.name}), login admin, password {gateway.model.name}"]
         lines.append(f"https://{address}:{self._ports['https'].port}  http://{address}:{self._ports['http'].port}")
+        reader = None if gateway.card is None else reader_text(gateway.card.backend)
+        if reader is not None:
+            lines.append(f"card {reader}")
         if self.options.console == "stdio" and os.isatty(0) and os.isatty(1):
             lines.append("Ctrl-] is the bench menu")
         return "\n".join(lines)

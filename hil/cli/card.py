@@ -1,12 +1,14 @@
-"""``gatebench card``: card images on the host, made, looked into and checked without any other tool.
+"""``gatebench card``: cards on the host, in image files and in readers, looked into and checked without any other tool.
 
-Exit codes: 0 done, 1 the card or the check failed, 2 usage, 3 the host refused (no such file, no permission, in use).
+Exit codes: 0 done, 1 the card or the check failed, 2 usage, 3 the host refused (no such file, no permission, in use, a
+device that is no card reader).
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +18,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cfcard import ImageDevice
+    from cfcard.discovery import Disk
     from cfcard.fat import Fat, Volume
+    from cfcard.reader import ReaderDevice
 
 __all__ = ["add_parser"]
 
@@ -35,6 +39,8 @@ examples:
   gatebench card put card.img cacert.pem /CA/      copy a file onto it
   gatebench card ls card.img /CA
   gatebench card check card.img                    exit code 1 when anything is wrong
+  gatebench card readers                           which card readers are here, and what is in them
+  gatebench card ls /dev/sdb /CA                   a card in a reader, in place of an image
 """
 
 Command = Callable[[argparse.Namespace], int]
@@ -48,8 +54,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Registers ``card`` with its commands; each sets ``run`` to a function of the parsed arguments."""
     parser = subparsers.add_parser(
         "card",
-        help="make, read, write and check CF card images",
-        description="Make, read, write and check CF card images.",
+        help="make, read, write and check CF cards: images, and cards in readers",
+        description="Make, read, write and check CF cards: images, and cards in readers.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,12 +83,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _command(commands, "check", _check, "look for damage, change nothing")
     _command(commands, "info", _info, "show what kind of card and volume it is")
 
+    text = "list the card readers of this host; needs no permission"
+    listing = commands.add_parser("readers", help=text, description=text[0].upper() + text[1:] + ".")
+    listing.add_argument("--json", action="store_true", help="one line of JSON")
+    listing.set_defaults(run=_readers)
+
 
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Command, text: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.add_argument("file", metavar="FILE", help="card image")
+    parser.add_argument("file", metavar="FILE", help="card image, or the device of a reader: /dev/sdX")
     parser.set_defaults(run=lambda args: _report(run, args))
     return parser
 
@@ -104,7 +115,10 @@ def _size(text: str) -> int:
 def _new(args: argparse.Namespace) -> int:
     from cfcard import ImageDevice
     from cfcard.layout import lay_out
+    from hil.readers import is_reader
 
+    if is_reader(args.file):
+        raise Refused(f"{args.file}: new makes image files, and formats no cards")
     with _host(args.file):
         device = ImageDevice.create(args.file, args.size)
     try:
@@ -204,16 +218,57 @@ def _info(args: argparse.Namespace) -> int:
     return OK
 
 
-# The image
+def _readers(args: argparse.Namespace) -> int:
+    from hil.readers import look_into, readers
+
+    found = readers(look=look_into)
+    if args.json:
+        _line(json.dumps([_reader_facts(disk, refused) for disk, refused in found]))
+        return OK
+    if not found:
+        print("gatebench: no card readers", file=sys.stderr)
+    for disk, refused in found:
+        _line(_reader_row(disk, refused))
+    return OK
+
+
+def _reader_facts(disk: Disk, refused: str | None) -> dict[str, object]:
+    return {
+        "device": disk.device,
+        "vendor": disk.vendor,
+        "model": disk.model,
+        "size_bytes": disk.size_bytes or None,
+        "write_protected": disk.write_protected,
+        "removable": disk.removable,
+        "usb": disk.usb,
+        "mounted": list(disk.mounts),
+        "refused": refused,
+    }
+
+
+def _reader_row(disk: Disk, refused: str | None) -> str:
+    from hil.readers import size_text
+
+    content = size_text(disk.size_bytes) if disk.size_bytes else "no card"
+    kind = [word for word, true in (("removable", disk.removable), ("usb", disk.usb)) if true]
+    words = kind + (["write-protected"] if disk.write_protected else [])
+    notes = ", ".join(words + ([refused] if refused else []))
+    return f"{disk.device:<12} {content:>9}  {disk.title:<24} {notes}".rstrip()
+
+
+# The card
 
 
 @contextmanager
-def _opened(path: str, *, writable: bool = False) -> Iterator[ImageDevice]:
-    from cfcard import ImageDevice
+def _opened(path: str, *, writable: bool = False) -> Iterator[ImageDevice | ReaderDevice]:
+    from hil.readers import backend_of, reader_text
 
     with _host(path):
-        device = ImageDevice(path, writable=writable)
+        device = backend_of(path, writable=writable)
     try:
+        text = reader_text(device)
+        if text is not None:
+            print(f"gatebench: {text}", file=sys.stderr)
         yield device
     finally:
         device.close()

@@ -48,7 +48,10 @@ def _add_board_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--flash", metavar="FILE", help="file of the flash chip, made when missing (default: in memory)")
     group.add_argument(
-        "--card", metavar="FILE|ram|none", default="none", help="CF card; an image is made when missing (default: none)"
+        "--card",
+        metavar="FILE|/dev/sdX|ram|none",
+        default="none",
+        help="CF card: an image, made when missing, or one in a reader (default: none)",
     )
     group.add_argument("--card-size", metavar="SIZE", default="64M", help="of a card that is made (default: 64M)")
     group.add_argument(

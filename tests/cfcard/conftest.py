@@ -1,18 +1,25 @@
-"""Volumes to test on: every FAT, on every backend; and a host's /sys and /proc to find card readers in."""
+"""Volumes to test on: every FAT, on every backend; and a host with a card reader, faked from its files to its calls."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cfcard import BlockDevice, ImageDevice, RamDevice
+from cfcard import BlockDevice, ImageDevice, RamDevice, ReaderDevice
 from cfcard.fat import Fat
+from cfcard.osport import BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
 
 SIZES = {12: 4 << 20, 16: 32 << 20, 32: 36 << 20}
 """Small volumes of each FAT, in bytes."""
+
+READER_SECTORS = 131_072
+SDB = os.makedev(8, 16)
 
 
 @pytest.fixture(params=[12, 16, 32], ids=["fat12", "fat16", "fat32"])
@@ -117,3 +124,104 @@ class FakeHost:
 def host(tmp_path: Path) -> FakeHost:
     """A host without any disk."""
     return FakeHost(tmp_path / "host")
+
+
+class FakePort(OsPort):
+    """A kernel with one device, ``/dev/sdb``, that behaves as measured on a USB reader; attributes set what is wrong.
+
+    Not modelled: alignment that O_DIRECT wants, a page cache.
+    """
+
+    def __init__(self) -> None:
+        self.content = bytearray(READER_SECTORS * 512)
+        self.durable = bytes(0)
+        self.mode = stat.S_IFBLK | 0o660
+        self.rdev = self.rdev_opened = SDB
+        self.sector_bytes = 512
+        self.size_bytes = len(self.content)
+        self.protected = False
+        self.open_errors: dict[int, int] = {}
+        """errno by access mode, O_RDONLY or O_RDWR."""
+        self.read_error = self.write_error = self.sync_error = 0
+        self.bad_sectors: set[int] = set()
+        self.unplugged = False
+        self.shortest = 0
+        """When not 0: how many bytes a transfer moves at most."""
+        self.flags: list[int] = []
+        self.opened: set[int] = set()
+        self.calls: list[str] = []
+
+    def stat(self, path: str) -> os.stat_result:
+        if path != "/dev/sdb":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        return _status(self.mode, self.rdev)
+
+    def open(self, path: str, flags: int) -> int:
+        self.calls.append("open")
+        self.flags.append(flags)
+        code = self.open_errors.get(flags & os.O_ACCMODE)
+        if code:
+            raise OSError(code, os.strerror(code), path)
+        fd = 1_000 + len(self.flags)
+        self.opened.add(fd)
+        return fd
+
+    def fstat(self, fd: int) -> os.stat_result:
+        return _status(self.mode, self.rdev_opened)
+
+    def ioctl(self, fd: int, request: int) -> int:
+        assert fd in self.opened
+        return {BLKGETSIZE64: self.size_bytes, BLKSSZGET: self.sector_bytes, BLKROGET: int(self.protected)}[request]
+
+    def pread(self, fd: int, view: memoryview, position: int) -> int:
+        self.calls.append("pread")
+        size = self._transfer(fd, len(view), position, self.read_error)
+        if not self.unplugged:
+            view[:size] = self.content[position : position + size]
+        return 0 if self.unplugged else size
+
+    def pwrite(self, fd: int, view: memoryview, position: int) -> int:
+        self.calls.append("pwrite")
+        code = errno.ENOSPC if self.unplugged else errno.EPERM if self.protected else self.write_error
+        size = self._transfer(fd, len(view), position, code)
+        self.content[position : position + size] = view[:size]
+        return size
+
+    def fsync(self, fd: int) -> None:
+        self.calls.append("fsync")
+        assert fd in self.opened
+        if self.sync_error:
+            raise OSError(self.sync_error, os.strerror(self.sync_error))
+        self.durable = bytes(self.content)
+
+    def close(self, fd: int) -> None:
+        self.opened.remove(fd)
+
+    def _transfer(self, fd: int, size: int, position: int, code: int) -> int:
+        assert fd in self.opened
+        size = min(size, self.shortest or size)
+        sectors = range(position // 512, (position + size) // 512)
+        if code or (not self.unplugged and self.bad_sectors.intersection(sectors)):
+            raise OSError(code or errno.EIO, os.strerror(code or errno.EIO))
+        return size
+
+
+def _status(mode: int, rdev: int) -> os.stat_result:
+    return os.stat_result((mode, 0, 0, 1, 0, 6, 0, 0, 0, 0), {"st_rdev": rdev})
+
+
+@pytest.fixture
+def port(host: FakeHost) -> FakePort:
+    """The kernel of ``host``, which has a USB reader with a card as ``/dev/sdb``."""
+    host.add(size=READER_SECTORS)
+    return FakePort()
+
+
+@pytest.fixture
+def opened(host: FakeHost, port: FakePort) -> Callable[..., ReaderDevice]:
+    """Opens the reader."""
+
+    def call(path: str = "/dev/sdb", **options: Any) -> ReaderDevice:
+        return ReaderDevice(path, port=port, root=host.root, **options)
+
+    return call

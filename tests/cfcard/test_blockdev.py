@@ -21,6 +21,7 @@ from cfcard import (
     LogLayer,
     NoCard,
     RamDevice,
+    ReaderDevice,
     SectorError,
 )
 from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, DEINIT, ERASE, INIT, SYNC
@@ -28,20 +29,27 @@ from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, DEINIT, ERASE, INIT, SYNC
 SECTORS = 2048
 
 
-@pytest.fixture(params=["ram", "image", "log", "faulty", "card"])
+@pytest.fixture(params=["ram", "image", "reader", "log", "faulty", "card"])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlockDevice]:
     """A device of 2,048 sectors, of each kind in turn."""
     makers: dict[str, Callable[[], BlockDevice]] = {
         "ram": lambda: RamDevice(SECTORS * 512),
         "image": lambda: ImageDevice.create(tmp_path / "card.img", SECTORS * 512),
+        "reader": lambda: _reader(request),
         "log": lambda: LogLayer(RamDevice(SECTORS * 512)),
         "faulty": lambda: FaultyDevice(RamDevice(SECTORS * 512)),
         "card": lambda: CompactFlash(RamDevice(SECTORS * 512)).device,
     }
     made = makers[request.param]()
     yield made
-    if isinstance(made, ImageDevice):
+    if isinstance(made, (ImageDevice, ReaderDevice)):
         made.close()
+
+
+def _reader(request: pytest.FixtureRequest) -> BlockDevice:
+    request.getfixturevalue("port").size_bytes = SECTORS * 512
+    made: BlockDevice = request.getfixturevalue("opened")()
+    return made
 
 
 def test_sectors_read_back_as_written(device: BlockDevice) -> None:

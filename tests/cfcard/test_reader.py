@@ -13,122 +13,18 @@ import pytest
 from cfcard import CardError, CardProtected, NoCard, SectorError
 from cfcard.blockdev import SYNC
 from cfcard.fat import Fat
-from cfcard.osport import BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
 from cfcard.reader import CHUNK_BYTES, O_DIRECT, Policy, ReaderDevice
 
-Host = Any  # tests/cfcard/conftest.py has the class
+Host = Port = Any  # tests/cfcard/conftest.py has the classes
 SECTORS = 131_072
-SDB = os.makedev(8, 16)
-
-
-class FakePort(OsPort):
-    """A kernel with one device, ``/dev/sdb``, that behaves as measured on a USB reader; attributes set what is wrong.
-
-    Not modelled: alignment that O_DIRECT wants, a page cache.
-    """
-
-    def __init__(self) -> None:
-        self.content = bytearray(SECTORS * 512)
-        self.durable = bytes(0)
-        self.mode = stat.S_IFBLK | 0o660
-        self.rdev = self.rdev_opened = SDB
-        self.sector_bytes = 512
-        self.size_bytes = len(self.content)
-        self.protected = False
-        self.open_errors: dict[int, int] = {}
-        """errno by access mode, O_RDONLY or O_RDWR."""
-        self.read_error = self.write_error = self.sync_error = 0
-        self.bad_sectors: set[int] = set()
-        self.unplugged = False
-        self.shortest = 0
-        """When not 0: how many bytes a transfer moves at most."""
-        self.flags: list[int] = []
-        self.opened: set[int] = set()
-        self.calls: list[str] = []
-
-    def stat(self, path: str) -> os.stat_result:
-        if path != "/dev/sdb":
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
-        return _status(self.mode, self.rdev)
-
-    def open(self, path: str, flags: int) -> int:
-        self.calls.append("open")
-        self.flags.append(flags)
-        code = self.open_errors.get(flags & os.O_ACCMODE)
-        if code:
-            raise OSError(code, os.strerror(code), path)
-        fd = 1_000 + len(self.flags)
-        self.opened.add(fd)
-        return fd
-
-    def fstat(self, fd: int) -> os.stat_result:
-        return _status(self.mode, self.rdev_opened)
-
-    def ioctl(self, fd: int, request: int) -> int:
-        assert fd in self.opened
-        return {BLKGETSIZE64: self.size_bytes, BLKSSZGET: self.sector_bytes, BLKROGET: int(self.protected)}[request]
-
-    def pread(self, fd: int, view: memoryview, position: int) -> int:
-        self.calls.append("pread")
-        size = self._transfer(fd, len(view), position, self.read_error)
-        if not self.unplugged:
-            view[:size] = self.content[position : position + size]
-        return 0 if self.unplugged else size
-
-    def pwrite(self, fd: int, view: memoryview, position: int) -> int:
-        self.calls.append("pwrite")
-        code = errno.ENOSPC if self.unplugged else errno.EPERM if self.protected else self.write_error
-        size = self._transfer(fd, len(view), position, code)
-        self.content[position : position + size] = view[:size]
-        return size
-
-    def fsync(self, fd: int) -> None:
-        self.calls.append("fsync")
-        assert fd in self.opened
-        if self.sync_error:
-            raise OSError(self.sync_error, os.strerror(self.sync_error))
-        self.durable = bytes(self.content)
-
-    def close(self, fd: int) -> None:
-        self.opened.remove(fd)
-
-    def _transfer(self, fd: int, size: int, position: int, code: int) -> int:
-        assert fd in self.opened
-        size = min(size, self.shortest or size)
-        sectors = range(position // 512, (position + size) // 512)
-        if code or (not self.unplugged and self.bad_sectors.intersection(sectors)):
-            raise OSError(code or errno.EIO, os.strerror(code or errno.EIO))
-        return size
-
-
-def _status(mode: int, rdev: int) -> os.stat_result:
-    return os.stat_result((mode, 0, 0, 1, 0, 6, 0, 0, 0, 0), {"st_rdev": rdev})
-
-
-@pytest.fixture
-def port(host: Host) -> FakePort:
-    """The kernel of ``host``, which has a USB reader with a card as ``/dev/sdb``."""
-    host.add(size=SECTORS)
-    return FakePort()
-
 
 Opened = Callable[..., ReaderDevice]
-
-
-@pytest.fixture
-def opened(host: Host, port: FakePort) -> Opened:
-    """Opens the reader."""
-
-    def call(path: str = "/dev/sdb", **options: Any) -> ReaderDevice:
-        return ReaderDevice(path, port=port, root=host.root, **options)
-
-    return call
 
 
 # -- opening
 
 
-def test_reader_is_opened_exclusively_past_the_page_cache(opened: Opened, port: FakePort) -> None:
+def test_reader_is_opened_exclusively_past_the_page_cache(opened: Opened, port: Port) -> None:
     device = opened()
     assert port.flags == [os.O_RDWR | os.O_EXCL | O_DIRECT]
     assert (device.disk.title, device.size_bytes, device.write_protected) == (
@@ -143,7 +39,7 @@ def test_reader_is_opened_exclusively_past_the_page_cache(opened: Opened, port: 
         device.readblocks(0, bytearray(512))
 
 
-def disturb(host: Host, port: FakePort, what: str) -> None:
+def disturb(host: Host, port: Port, what: str) -> None:
     """Makes one thing wrong with the reader."""
     folder = host.root / "sys/block/sdb"
     part = host.add_partition("sdb1", "8:17", folder.resolve())
@@ -219,7 +115,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("what", "code", "reason"), REFUSALS, ids=[row[0] for row in REFUSALS])
 def test_what_is_no_free_card_is_refused_with_the_reason_and_left_alone(
-    host: Host, port: FakePort, opened: Opened, what: str, code: int, reason: str
+    host: Host, port: Port, opened: Opened, what: str, code: int, reason: str
 ) -> None:
     disturb(host, port, what)
     with pytest.raises(CardError) as caught:
@@ -234,7 +130,7 @@ def test_what_is_no_free_card_is_refused_with_the_reason_and_left_alone(
 @pytest.mark.parametrize(
     "what", ["not a block device", "fixed", "root", "root by LUKS", "swap", "mounted", "a partition"]
 )
-def test_a_disk_that_is_none_of_ours_is_not_even_opened(host: Host, port: FakePort, opened: Opened, what: str) -> None:
+def test_a_disk_that_is_none_of_ours_is_not_even_opened(host: Host, port: Port, opened: Opened, what: str) -> None:
     disturb(host, port, what)
     for writable in (True, False):
         with pytest.raises(CardError):
@@ -247,7 +143,7 @@ def test_a_name_that_does_not_exist_is_the_hosts_own_error(opened: Opened) -> No
         opened("/dev/sdz")
 
 
-def test_usb_is_enough_and_so_is_removable(host: Host, port: FakePort, opened: Opened) -> None:
+def test_usb_is_enough_and_so_is_removable(host: Host, port: Port, opened: Opened) -> None:
     host.add("sdc", "8:32", removable=0)
     host.add("sdd", "8:48", bus="pci0000:00/pcmcia", removable=1)
     for minor in (32, 48):
@@ -255,7 +151,7 @@ def test_usb_is_enough_and_so_is_removable(host: Host, port: FakePort, opened: O
         opened().close()
 
 
-def test_a_policy_lets_through_what_it_names_and_nothing_else(host: Host, port: FakePort, opened: Opened) -> None:
+def test_a_policy_lets_through_what_it_names_and_nothing_else(host: Host, port: Port, opened: Opened) -> None:
     host.add("loop0", "7:0", bus="virtual", removable=0)
     port.rdev = port.rdev_opened = os.makedev(7, 0)
     opened(policy=Policy(also=("loop0",))).close()
@@ -266,7 +162,7 @@ def test_a_policy_lets_through_what_it_names_and_nothing_else(host: Host, port: 
         opened(policy=Policy(also=("loop0",)))
 
 
-def test_the_largest_card_is_64_gib(port: FakePort, opened: Opened) -> None:
+def test_the_largest_card_is_64_gib(port: Port, opened: Opened) -> None:
     port.size_bytes = 64 << 30
     opened().close()
     port.size_bytes += 512
@@ -275,7 +171,7 @@ def test_the_largest_card_is_64_gib(port: FakePort, opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_write_protected_card_is_opened_for_reading(port: FakePort, opened: Opened, code: int) -> None:
+def test_write_protected_card_is_opened_for_reading(port: Port, opened: Opened, code: int) -> None:
     port.open_errors = {os.O_RDWR: code}
     port.protected = True
     port.content[512:1024] = b"x" * 512
@@ -291,7 +187,7 @@ def test_write_protected_card_is_opened_for_reading(port: FakePort, opened: Open
     assert "pwrite" not in port.calls
 
 
-def test_protection_that_only_shows_at_the_first_write_is_told_as_such(port: FakePort, opened: Opened) -> None:
+def test_protection_that_only_shows_at_the_first_write_is_told_as_such(port: Port, opened: Opened) -> None:
     device = opened()
     port.protected = True
     with pytest.raises(CardProtected, match=r"^/dev/sdb: card is write-protected$"):
@@ -299,7 +195,7 @@ def test_protection_that_only_shows_at_the_first_write_is_told_as_such(port: Fak
     assert device.write_protected
 
 
-def test_reading_only_asks_for_no_more_and_writes_nothing(port: FakePort, opened: Opened) -> None:
+def test_reading_only_asks_for_no_more_and_writes_nothing(port: Port, opened: Opened) -> None:
     device = opened(writable=False)
     assert port.flags == [os.O_RDONLY | os.O_EXCL | O_DIRECT]
     with pytest.raises(CardProtected, match="opened for reading only"):
@@ -310,9 +206,7 @@ def test_reading_only_asks_for_no_more_and_writes_nothing(port: FakePort, opened
 
 
 @pytest.mark.parametrize("shortest", [0, 512, 1024])
-def test_large_transfers_arrive_whole_however_little_a_call_moves(
-    port: FakePort, opened: Opened, shortest: int
-) -> None:
+def test_large_transfers_arrive_whole_however_little_a_call_moves(port: Port, opened: Opened, shortest: int) -> None:
     device = opened()
     port.shortest = shortest
     data = os.urandom(2 * CHUNK_BYTES + 1536)
@@ -324,7 +218,7 @@ def test_large_transfers_arrive_whole_however_little_a_call_moves(
     assert not any(port.content[: 7 * 512])
 
 
-def test_only_sync_flushes_and_only_when_something_was_written(port: FakePort, opened: Opened) -> None:
+def test_only_sync_flushes_and_only_when_something_was_written(port: Port, opened: Opened) -> None:
     device = opened()
     device.ioctl(SYNC, 0)
     device.writeblocks(5, b"y" * 512)
@@ -352,20 +246,20 @@ def test_a_volume_lives_on_it(opened: Opened) -> None:
 # -- what hands do to it
 
 
-def pull(port: FakePort) -> None:
+def pull(port: Port) -> None:
     port.read_error = port.write_error = port.sync_error = errno.EIO
 
 
-def empty(port: FakePort) -> None:
+def empty(port: Port) -> None:
     port.read_error = port.write_error = port.sync_error = errno.ENOMEDIUM
 
 
-def unplug(port: FakePort) -> None:
+def unplug(port: Port) -> None:
     port.unplugged = True
     port.sync_error = errno.ENODEV
 
 
-def put_back(port: FakePort) -> None:
+def put_back(port: Port) -> None:
     port.read_error = port.write_error = port.sync_error = 0
     port.unplugged = False
 
@@ -373,7 +267,7 @@ def put_back(port: FakePort) -> None:
 @pytest.mark.parametrize("event", [pull, empty, unplug])
 @pytest.mark.parametrize("access", ["read", "write", "sync"])
 def test_a_card_that_leaves_is_gone_for_good_whoever_comes_after_it(
-    port: FakePort, opened: Opened, event: Callable[[FakePort], None], access: str
+    port: Port, opened: Opened, event: Callable[[Port], None], access: str
 ) -> None:
     device = opened()
     device.writeblocks(3, b"a" * 512)
@@ -403,7 +297,7 @@ def test_a_card_that_leaves_is_gone_for_good_whoever_comes_after_it(
     again.close()
 
 
-def test_present_asks_the_card_itself(port: FakePort, opened: Opened) -> None:
+def test_present_asks_the_card_itself(port: Port, opened: Opened) -> None:
     device = opened()
     assert device.present()
     assert port.calls[-1] == "pread"
@@ -417,7 +311,7 @@ def test_present_asks_the_card_itself(port: FakePort, opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("lba", [0, 100, SECTORS - 1])
-def test_a_bad_sector_is_no_pulled_card(port: FakePort, opened: Opened, lba: int) -> None:
+def test_a_bad_sector_is_no_pulled_card(port: Port, opened: Opened, lba: int) -> None:
     device = opened()
     port.bad_sectors = {lba}
     with pytest.raises(SectorError, match=rf"^/dev/sdb: sector {lba} cannot be read$") as caught:
@@ -431,14 +325,14 @@ def test_a_bad_sector_is_no_pulled_card(port: FakePort, opened: Opened, lba: int
         device.readblocks(max(lba - 1, 0), bytearray(1024))
 
 
-def test_medium_error_that_has_a_number_of_its_own_is_a_bad_sector_too(port: FakePort, opened: Opened) -> None:
+def test_medium_error_that_has_a_number_of_its_own_is_a_bad_sector_too(port: Port, opened: Opened) -> None:
     device = opened()
     port.write_error = errno.ENODATA
     with pytest.raises(SectorError):
         device.writeblocks(5, bytes(512))
 
 
-def test_a_flush_that_fails_says_that_data_may_be_lost(port: FakePort, opened: Opened) -> None:
+def test_a_flush_that_fails_says_that_data_may_be_lost(port: Port, opened: Opened) -> None:
     device = opened()
     device.writeblocks(5, bytes(512))
     port.sync_error = errno.EIO
@@ -449,7 +343,7 @@ def test_a_flush_that_fails_says_that_data_may_be_lost(port: FakePort, opened: O
     assert not port.opened
 
 
-def test_closing_a_card_that_was_pulled_unnoticed_is_no_error(port: FakePort, opened: Opened) -> None:
+def test_closing_a_card_that_was_pulled_unnoticed_is_no_error(port: Port, opened: Opened) -> None:
     device = opened()
     device.writeblocks(5, bytes(512))
     pull(port)
