@@ -4,6 +4,7 @@
 ``partition``      sector 0: MBR or superfloppy
 ``bpb``            the boot sector
 ``table``          the file allocation table, chains, free clusters
+``claims``         free clusters that open files have put by
 ``fsinfo``         FAT32's count of free clusters
 ``tree``           finding a path; directories in memory; open files
 ``directory``      where entries go, and in which order
@@ -11,6 +12,7 @@
 ``names``          8.3 names, long names, checksums
 ``stamp``          dates and times
 ``file``           an open file
+``chain``          the clusters of an open file
 ``volume``         a mounted volume; the order of writes
 ``mkfs``           makes volumes
 ``check``          looks for damage

@@ -1,8 +1,9 @@
 """An open file: a position in a chain of clusters.
 
 Whole sectors pass between caller and card directly, neighbouring clusters in one transfer; a sector that is only partly
-read or written is kept in a window of one sector. New clusters are linked in memory; ``flush`` brings everything to the
-card in the order data, FAT, directory entry, so that an entry never promises more than is there.
+read or written is kept in a window of one sector. New clusters are put by (``claims``); ``flush`` links those that are
+used, and brings everything to the card in the order data, FAT, directory entry: an entry never promises more than there
+is.
 """
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from bisect import bisect_right
-from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cfcard.blockdev import SECTOR_BYTES, Readable
 from cfcard.errors import SectorError
+from cfcard.fat.chain import Chain
 from cfcard.fat.directory import Directory
 from cfcard.fat.entry import Entry
-from cfcard.fat.table import Run
 
 if TYPE_CHECKING:
     from cfcard.fat.volume import Volume
@@ -42,11 +41,6 @@ class File:
         self._writable = write
         self._append = append
         self._failures = volume.sectors.failures
-        self._runs: list[Run] = []
-        self._starts: list[int] = []
-        """Index within the file of each run's first cluster."""
-        self._clusters = 0
-        self._first = entry.cluster
         self._size = entry.size
         self._position = 0
         self._changed = False
@@ -55,11 +49,10 @@ class File:
         """Which sector of the file is in the window."""
         self._window_dirty = False
         self.closed = False
-        if entry.size:
-            self._take(volume.runs_of(entry))
-        elif entry.cluster:
-            # Nothing in it, yet a chain: legal for some systems. It is kept and written to.
-            self._take(volume.table.runs(entry.cluster))
+        # Nothing in it, yet a chain: legal for some systems. It is kept and written to.
+        whole_chain = entry.cluster and not entry.size
+        runs = volume.table.runs(entry.cluster) if whole_chain else volume.runs_of(entry)
+        self._chain = Chain(volume.table, runs)
 
     # Reading
 
@@ -77,7 +70,7 @@ class File:
             data = bytes(self._window[skip : skip + count])
         else:
             self._write_window()
-            stream = self._volume.sectors.gather(self._spans(first, sectors), sectors * SECTOR_BYTES)
+            stream = self._volume.sectors.gather(self._chain.spans(first, sectors), sectors * SECTOR_BYTES)
             stream.truncate(skip + count)
             data = stream.getvalue() if skip == 0 else stream.getvalue()[skip:]
         self._position += count
@@ -108,7 +101,7 @@ class File:
             raise OSError(errno.EFBIG, f"a file has at most {MAX_FILE_BYTES} bytes", self._entry.name)
         if not data:
             return 0
-        self._make_room(end)
+        self._chain.require(-(-end // self._volume.bpb.cluster_bytes))
         if self._position > self._size:
             self._fill_gap()
         self._put(self._position, data)
@@ -117,26 +110,33 @@ class File:
 
     def _put(self, position: int, data: memoryview) -> None:
         """Data into clusters that are there already."""
-        end = position + len(data)
-        done = 0
+        self._changed = True
         skip = position % SECTOR_BYTES
         if skip or len(data) < SECTOR_BYTES:
-            done = min(SECTOR_BYTES - skip, len(data))
-            self._put_part(position, data[:done])
-        whole = (len(data) - done) // SECTOR_BYTES
-        if whole:
-            first = (position + done) // SECTOR_BYTES
-            if first <= self._window_sector < first + whole:
-                self._window_sector, self._window_dirty = -1, False
-            for lba, at, length in self._spans(first, whole):
-                self._volume.sectors.write(lba, data[done + at : done + at + length])
-            done += whole * SECTOR_BYTES
+            head = min(SECTOR_BYTES - skip, len(data))
+            self._put_part(position, data[:head])
+            position, data = position + head, data[head:]
+        rest = len(data) % SECTOR_BYTES
+        if len(data) > rest:
+            self._put_whole(position // SECTOR_BYTES, data[:-rest] if rest else data)
+            position += len(data) - rest
         # The size moves on before the rest is put: its sector then counts as one that holds data.
-        self._size = max(self._size, position + done)
-        if done < len(data):
-            self._put_part(position + done, data[done:])
-        self._size = max(self._size, end)
-        self._changed = True
+        if position > self._size:
+            self._size = position
+        if rest:
+            self._put_part(position, data[-rest:])
+            self._size = max(self._size, position + rest)
+
+    def _put_whole(self, first: int, data: memoryview) -> None:
+        stop = first + len(data) // SECTOR_BYTES
+        if first <= self._window_sector < stop:
+            self._window_sector, self._window_dirty = -1, False
+        lba, row = self._chain.place(first)
+        while first + row < stop:
+            self._volume.sectors.write(lba, data[: row * SECTOR_BYTES])
+            first, data = first + row, data[row * SECTOR_BYTES :]
+            lba, row = self._chain.place(first)
+        self._volume.sectors.write(lba, data)
 
     def _put_part(self, position: int, piece: memoryview) -> None:
         sector, skip = divmod(position, SECTOR_BYTES)
@@ -149,18 +149,6 @@ class File:
         while self._size < self._position:
             step = min(len(ZEROS) - self._size % SECTOR_BYTES, self._position - self._size)
             self._put(self._size, memoryview(ZEROS)[:step])
-
-    def _make_room(self, size: int) -> None:
-        """Sees to it that there are clusters for ``size`` bytes."""
-        missing = -(-size // self._volume.bpb.cluster_bytes) - self._clusters
-        if missing <= 0:
-            return
-        runs = self._volume.table.find_free(missing)
-        last = sum(self._runs[-1]) - 1 if self._runs else 0
-        self._volume.table.link(runs, after=last)
-        self._take(runs)
-        self._first = self._runs[0][0]
-        self._changed = True
 
     # Position
 
@@ -186,10 +174,11 @@ class File:
             return
         self._write_window()
         volume = self._volume
+        self._chain.settle()
         volume.table.flush()
         volume.sectors.sync()
         if self._changed:
-            cluster = self._first if self._size else self._entry.cluster
+            cluster = self._chain.first if self._size else self._entry.cluster
             self._directory.update(self._entry, cluster, self._size, volume.stamp())
             self._directory.commit()
         volume.finish()
@@ -221,27 +210,6 @@ class File:
 
     # Sectors
 
-    def _take(self, runs: list[Run]) -> None:
-        for first, count in runs:
-            if self._runs and sum(self._runs[-1]) == first:
-                self._runs[-1] = (self._runs[-1][0], self._runs[-1][1] + count)
-            else:
-                self._runs.append((first, count))
-                self._starts.append(self._clusters)
-            self._clusters += count
-
-    def _spans(self, first: int, count: int) -> Iterator[tuple[int, int, int]]:
-        """(sector of the volume, offset in bytes from ``first``, bytes) of what one transfer can move."""
-        per = self._volume.bpb.sectors_per_cluster
-        at = 0
-        index = bisect_right(self._starts, first // per) - 1
-        while count > 0:
-            cluster, length = self._runs[index]
-            inside = first - self._starts[index] * per
-            step = min(count, length * per - inside)
-            yield self._volume.bpb.sector_from_cluster(cluster) + inside, at, step * SECTOR_BYTES
-            first, count, at, index = first + step, count - step, at + step * SECTOR_BYTES, index + 1
-
     def _open_window(self, sector: int) -> None:
         if sector == self._window_sector:
             return
@@ -250,13 +218,13 @@ class File:
         if sector * SECTOR_BYTES >= self._size:
             self._window[:] = bytes(SECTOR_BYTES)
         else:
-            ((lba, _, _),) = self._spans(sector, 1)
+            lba, _ = self._chain.place(sector)
             self._volume.sectors.read_into(lba, self._window)
         self._window_sector = sector
 
     def _write_window(self) -> None:
         if self._window_dirty:
-            ((lba, _, _),) = self._spans(self._window_sector, 1)
+            lba, _ = self._chain.place(self._window_sector)
             self._volume.sectors.write(lba, self._window)
             self._window_dirty = False
 

@@ -14,7 +14,9 @@ Comparison ignores case, one character against one character, as Windows does it
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
+from functools import lru_cache
 
 __all__ = [
     "MAX_NAME_UNITS",
@@ -37,7 +39,7 @@ LFN_ATTRIBUTE = 0x0F
 LAST_PART = 0x40
 UNITS_PER_SLOT = 13
 
-FORBIDDEN = frozenset('"*/:<>?\\|')
+FORBIDDEN = re.compile(r'["*/:<>?\\|\x00-\x1f\x7f\ud800-\udfff]')
 SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
 
 LOWER_BASE, LOWER_EXTENSION = 0x08, 0x10
@@ -57,7 +59,7 @@ def require_valid(name: str) -> str:
     Raises:
         OSError: EINVAL, with what is wrong in the text.
     """
-    wrong = [c for c in name if c in FORBIDDEN or c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff"]
+    wrong = FORBIDDEN.search(name)
     if wrong:
         raise OSError(errno.EINVAL, f"character {wrong[0]!r} is not allowed in a file name", name)
     if not name.strip(". ") or name[-1] in ". " or name[0] == " ":
@@ -82,6 +84,7 @@ def parts_of(path: str) -> list[str]:
 # Short names
 
 
+@lru_cache(maxsize=64)  # one call of a volume asks several times about the same name
 def is_short(name: str) -> bool:
     """Whether ``name`` needs no long entries: upper-case 8.3."""
     base, dot, extension = name.partition(".")
@@ -140,10 +143,16 @@ def _basis(name: str) -> tuple[str, str, bool]:
     base, dot, extension = stripped.rpartition(".")
     if not dot:
         base, extension = extension, ""
-    mapped = "".join(c if c in SHORT_CHARACTERS else "_" for c in base.replace(".", "")) or "_"
-    mapped_extension = "".join(c if c in SHORT_CHARACTERS else "_" for c in extension[:3])
+    mapped = _short_characters(base.replace(".", "")) or "_"
+    mapped_extension = _short_characters(extension[:3])
     short = f"{mapped[:8]}.{mapped_extension}" if mapped_extension else mapped[:8]
     return mapped, mapped_extension, short == upper
+
+
+def _short_characters(text: str) -> str:
+    if SHORT_CHARACTERS.issuperset(text):
+        return text
+    return "".join(c if c in SHORT_CHARACTERS else "_" for c in text)
 
 
 def short_checksum(short: bytes) -> int:

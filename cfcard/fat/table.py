@@ -28,12 +28,10 @@ from collections.abc import Iterator, Sequence
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import SectorError, VolumeCorrupt, VolumeFull
 from cfcard.fat.bpb import Bpb
+from cfcard.fat.claims import Claims, Run
 from cfcard.fat.sectors import Sectors
 
 __all__ = ["Run", "Table", "fat_table"]
-
-Run = tuple[int, int]
-"""(first cluster, number of clusters)."""
 
 PAGE_SECTORS = 16
 """FAT sectors read by one call: enough for 8 or 16 MiB of clusters of 4 KiB, little to read for one small file."""
@@ -59,9 +57,10 @@ class Table:
         self.hint = 2
         """Where to look for a free cluster first: after the last one taken, so that freed ones rest a while."""
         self.free_count: int | None = None
-        """Number of free clusters, None while nobody has counted."""
+        """Number of clusters that are free in the FAT, None while nobody has counted."""
         self.changed = False
         """Whether a cluster was ever taken or freed here."""
+        self.claims = Claims()
         self._sectors = sectors
         self._width = 4 if bpb.kind == 32 else 2
         self._code = ("I" if array("I").itemsize == 4 else "L") if bpb.kind == 32 else "H"
@@ -153,9 +152,10 @@ class Table:
         self.changed = True
         for k, (first, count) in enumerate(runs):
             following = runs[k + 1][0] if k + 1 < len(runs) else self.mask
-            values = array(self._code, range(first + 1, first + count))
-            values.append(following)
-            self._fill(first, values)
+            if count == 1:
+                self.set(first, following)
+            else:
+                self._fill(first, array(self._code, (*range(first + 1, first + count), following)))
             if self.free_count is not None:
                 self.free_count -= count
         if runs:
@@ -183,30 +183,37 @@ class Table:
 
     # Free clusters
 
-    def find_free(self, count: int) -> list[Run]:
+    def find_free(self, count: int, *, enough: int | None = None) -> list[Run]:
         """``count`` free clusters in as few runs as a walk onwards from ``hint`` gives; they are not taken yet.
+
+        Args:
+            count: how many.
+            enough: how many will do, when more would have to be searched for.
 
         Raises:
             VolumeFull: there are fewer.
         """
+        enough = count if enough is None else enough
         runs: list[Run] = []
-        missing = count
+        got = 0
         hint = self.hint if 2 <= self.hint < self.top else 2
         for first, last in ((hint, self.top), (2, hint)):
             for start, found in self._free_runs(first, last, count):
-                found = min(found, missing)
+                found = min(found, count - got)
                 if runs and sum(runs[-1]) == start:
                     runs[-1] = (runs[-1][0], runs[-1][1] + found)
                 else:
                     runs.append((start, found))
-                missing -= found
-                if missing <= 0:
+                got += found
+                if got >= enough:
                     return runs
-        self.free_count = count - missing
-        raise VolumeFull(f"volume is full: {count} clusters wanted, {count - missing} free")
+        if self.claims.reclaim():
+            return self.find_free(count, enough=enough)
+        self.free_count = got + self.claims.count
+        raise VolumeFull(f"volume is full: {enough} clusters wanted, {got} free")
 
     def _free_runs(self, first: int, last: int, most: int) -> Iterator[Run]:
-        """Runs of free clusters from ``first`` to below ``last``, none longer than ``most`` or a page."""
+        """Runs of clusters nobody has from ``first`` to below ``last``, none longer than ``most`` or a page."""
         cluster = first
         while cluster < last:
             number, i = divmod(cluster, self._per_page)
@@ -218,8 +225,13 @@ class Table:
             except ValueError:
                 cluster = base + stop
                 continue
-            j = i + 1
             limit = min(stop, i + most)
+            if self.claims.count:
+                cluster, following = self.claims.around(base + i)
+                if cluster > base + i:
+                    continue
+                limit = min(limit, following - base)
+            j = i + 1
             if limit > j and page[j:limit] == self._zeros[: limit - j]:
                 j = limit
             while j < limit and page[j] == 0:
@@ -228,10 +240,11 @@ class Table:
             cluster = base + j
 
     def count_free(self) -> int:
-        """Number of free clusters; reads the whole FAT the first time."""
+        """Number of clusters that a new file can have; reads the whole FAT the first time."""
         if self.free_count is None:
-            self.free_count = sum(count for _, count in self._free_runs(2, self.top, self.top))
-        return self.free_count
+            self.free_count = sum(count for _, count in self._free_runs(2, self.top, self.top)) + self.claims.count
+        self.claims.reclaim()
+        return self.free_count - self.claims.count
 
     # Pages
 
@@ -309,6 +322,7 @@ class Table:
         self._pages.clear()
         self._reserved.clear()
         self._dirty.clear()
+        self.claims.clear()
         self.free_count = None
 
 

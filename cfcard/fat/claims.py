@@ -1,0 +1,65 @@
+"""Free clusters that open files have put by: nobody else gets them, and on the card they are still free.
+
+A file that is written piece by piece takes clusters in stretches, ahead of what it needs: its data lies together, and
+most pieces cost no search. The FAT hears of them when the file is flushed, not before: a cut meanwhile leaves no trace.
+When the volume runs full, what was taken ahead goes back first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Protocol
+
+__all__ = ["Claims", "Holder", "Run"]
+
+Run = tuple[int, int]
+"""(first cluster, number of clusters)."""
+
+NOWHERE = 1 << 32
+"""Behind the last cluster of any volume."""
+
+
+class Holder(Protocol):
+    """Who has clusters put by."""
+
+    def give_back(self) -> None:
+        """Gives up what it does not need yet, by ``Claims.put``."""
+
+
+class Claims:
+    """All clusters of a volume that are put by."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Their number."""
+        self._runs: dict[Holder, list[Run]] = {}
+        self._sorted: list[Run] = []
+
+    def put(self, holder: Holder, runs: list[Run]) -> None:
+        """``runs`` are all that ``holder`` has from now on."""
+        if runs:
+            self._runs[holder] = runs
+        else:
+            self._runs.pop(holder, None)
+        self._sorted = sorted(run for held in self._runs.values() for run in held)
+        self.count = sum(count for _, count in self._sorted)
+
+    def around(self, cluster: int) -> tuple[int, int]:
+        """(``cluster``, or the end of the claim that it is in; the first cluster of the next claim)."""
+        index = bisect_right(self._sorted, (cluster, NOWHERE))
+        following = self._sorted[index][0] if index < len(self._sorted) else NOWHERE
+        end = sum(self._sorted[index - 1]) if index else 0
+        return max(cluster, end), following
+
+    def reclaim(self) -> bool:
+        """Has everybody give back what is not needed yet; whether that brought anything."""
+        before = self.count
+        for holder in tuple(self._runs):
+            holder.give_back()
+        return self.count < before
+
+    def clear(self) -> None:
+        """Forgets all claims; their holders must not use them any more."""
+        self._runs.clear()
+        self._sorted.clear()
+        self.count = 0
