@@ -52,7 +52,6 @@ class World(Protocol):
     @property
     def horizon_ns(self) -> int:
         """World time of the next thing that will happen out there: run no further without returning."""
-        ...
 
 
 class Cpu(Protocol):
@@ -67,7 +66,6 @@ class Cpu(Protocol):
 
     def spend(self, cycles: int) -> None:
         """Moves local time on by ``cycles``. May end in a watchdog reset, which unwinds as a ``BaseException``."""
-        ...
 
 
 class Costs(Protocol):
@@ -76,22 +74,18 @@ class Costs(Protocol):
     @property
     def switch(self) -> int:
         """One dispatch of a task."""
-        ...
 
     @property
     def handshake(self) -> int:
         """Fixed part of a TLS handshake: records, key derivation, state."""
-        ...
 
     @property
     def certificate(self) -> int:
         """Parsing one certificate or request."""
-        ...
 
     @property
     def command(self) -> int:
         """Parsing and dispatching one console command."""
-        ...
 
     def rsa_private(self, bits: int) -> int: ...
 
@@ -99,23 +93,18 @@ class Costs(Protocol):
 
     def keygen(self, bits: int) -> int:
         """One primality test step (a half-size modular exponentiation) while looking for a key of ``bits``."""
-        ...
 
     def digest(self, algorithm: str, size_bytes: int) -> int:
         """``algorithm`` is ``md5``, ``sha1``, ``sha224``, ``sha256``, ``sha384`` or ``sha512``; charged per block."""
-        ...
 
     def cipher(self, name: str, size_bytes: int) -> int:
         """``name`` is ``aes128`` or ``aes256``."""
-        ...
 
     def key_exchange(self, group: str) -> int:
         """Both multiplications of an ephemeral exchange; ``group`` is ``p256`` or ``x25519``."""
-        ...
 
     def parse(self, size_bytes: int) -> int:
         """Reading ``size_bytes`` of a text protocol (HTTP, SIP, a command)."""
-        ...
 
 
 class Uart(Protocol):
@@ -123,25 +112,20 @@ class Uart(Protocol):
 
     def any(self) -> int:
         """Number of bytes that can be read at once."""
-        ...
 
     def read(self, nbytes: int | None = None, /) -> bytes | None:
         """Up to ``nbytes`` (default: all there is); None when there is nothing."""
-        ...
 
     def write(self, buf: Readable, /) -> int | None:
         """Puts ``buf`` into the transmit buffer. Returns the number of bytes taken; None when it is full."""
-        ...
 
     def txdone(self) -> bool: ...
 
     def irq(self, handler: Callable[[Any], None] | None, trigger: int = 0, hard: bool = False) -> Any:
         """``handler(uart)`` is called when bytes arrive, on break or line error, and when all was transmitted."""
-        ...
 
     def take_flags(self) -> frozenset[str]:
         """Error flags since the last call, cleared by it: of ``overrun``, ``framing``, ``break``."""
-        ...
 
 
 class Pin(Protocol):
@@ -157,11 +141,9 @@ class Led(Protocol):
 
     def set(self, colour: str, blink_ms: int = 0) -> None:
         """``colour``: ``off``, ``green``, ``orange`` or ``red``; ``blink_ms``: half period, 0 = steady."""
-        ...
 
     def state(self) -> str:
         """``off``, ``green``, ``orange blinking`` ..."""
-        ...
 
 
 class Rtc(Protocol):
@@ -169,7 +151,6 @@ class Rtc(Protocol):
 
     def datetime(self, datetimetuple: tuple[int, int, int, int, int, int, int, int] | None = None, /) -> Any:
         """(year, month, day, weekday, hours, minutes, seconds, microseconds), UTC. Without a battery: 1970-01-01."""
-        ...
 
 
 class Wdt(Protocol):
@@ -181,7 +162,6 @@ class Wdt(Protocol):
 
     def irq(self, handler: Callable[[], None] | None) -> None:
         """Pre-timeout interrupt: the last thing that runs before the reset."""
-        ...
 
 
 class BlockDevice(Protocol):
@@ -196,7 +176,6 @@ class BlockDevice(Protocol):
 
     def ioctl(self, op: int, arg: int, /) -> int | None:
         """1 init, 2 deinit, 3 sync, 4 block count, 5 block size in bytes, 6 erase block ``arg``."""
-        ...
 
 
 class CardSlot(Protocol):
@@ -205,17 +184,14 @@ class CardSlot(Protocol):
     @property
     def detect(self) -> Pin:
         """-CD1 and -CD2 combined: 0 while a card is in (both tied to ground in the card). Bounces."""
-        ...
 
     @property
     def device(self) -> BlockDevice:
         """Always the same object; every access fails with ENODEV while no card is in, or once the card was swapped
         until ``ioctl(1, 0)`` (init) was called again."""
-        ...
 
     def identify(self) -> bytes:
         """The card's 512-byte IDENTIFY block (ATA command ECh; word 0 is 848Ah). OSError ENODEV without a card."""
-        ...
 
 
 class VolumeFile(Protocol):
@@ -241,7 +217,6 @@ class Volume(Protocol):
 
     def ilistdir(self, path: str = "/", /) -> Iterator[tuple[str, int, int, int]]:
         """(name, type, 0, size_bytes) per entry; type 0x4000 is a directory, 0x8000 a file."""
-        ...
 
     def mkdir(self, path: str, /) -> None: ...
 
@@ -257,21 +232,17 @@ class Volume(Protocol):
 
     def read_file(self, path: str, /) -> bytes:
         """The whole file. OSError ENOENT when it is not there."""
-        ...
 
     def replace(self, path: str, data: bytes, /) -> None:
         """Writes a whole file so that a cut at any sector leaves the old content or the new one under ``path``, and
         the name there for a PC at every instant (shadow copy, then one directory-sector flip)."""
-        ...
 
     def overwrite(self, path: str, data: bytes, /) -> None:
         """Rewrites a file of the same size in its own sectors; touches neither directory nor FAT."""
-        ...
 
     @property
     def serial(self) -> int:
         """Volume serial number from the boot sector."""
-        ...
 
 
 class CheckReport(Protocol):
@@ -283,7 +254,6 @@ class CheckReport(Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """One line each: where, what was expected, what was found."""
-        ...
 
 
 class RepairReport(Protocol):
@@ -301,17 +271,14 @@ class FileSystem(Protocol):
 
     def mount(self, device: BlockDevice, /) -> Volume:
         """OSError ENODEV (no card), EIO, or EILSEQ when there is no usable FAT volume (the text says why)."""
-        ...
 
     def mkfs(self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = "") -> None:
         """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own."""
-        ...
 
     def check(self, device: BlockDevice, /) -> CheckReport: ...
 
     def repair(self, device: BlockDevice, /) -> RepairReport:
         """Mends what a cut or a careless PC left; writes nothing to a volume that is in order. OSError as ``mount``."""
-        ...
 
 
 StreamStatus = Literal["connecting", "open", "refused", "reset", "closed"]
@@ -326,21 +293,17 @@ class Stream(Protocol):
     @property
     def status(self) -> StreamStatus:
         """``open`` until both directions ended; ``refused`` and ``reset`` are final."""
-        ...
 
     def read(self, nbytes: int = -1, /) -> bytes | None:
         """What has arrived; None when nothing has; ``b""`` when the other end has closed and all was read."""
-        ...
 
     def write(self, buf: bytes, /) -> int:
         """Number of bytes taken; 0 while the window is full (``irq`` tells when there is room)."""
-        ...
 
     def close(self) -> None: ...
 
     def irq(self, handler: Callable[[], None] | None) -> None:
         """``handler()`` is called when something arrived, room came free, or ``status`` changed."""
-        ...
 
 
 class Listener(Protocol):
@@ -355,7 +318,6 @@ class Network(Protocol):
     def listen(self, port: int, handler: Callable[[Any], None]) -> Listener:
         """``handler(stream)`` is called, in interrupt context, for every accepted connection. Where nobody listens,
         connections are refused. OSError EADDRINUSE."""
-        ...
 
     def connect(self, host: str, port: int) -> Stream: ...
 
@@ -381,12 +343,10 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """Lower case, for example ``ip800``; also the factory password."""
-        ...
 
     @property
     def product(self) -> str:
         """Upper case, for example ``IP800``: first part of the netbios name."""
-        ...
 
     @property
     def has_slot(self) -> bool: ...
@@ -406,7 +366,6 @@ class Hardware(Protocol):
     @property
     def mac(self) -> bytes:
         """6 bytes, 00-90-33-xx-xx-xx."""
-        ...
 
     @property
     def cpu(self) -> Cpu: ...
@@ -426,7 +385,6 @@ class Hardware(Protocol):
     @property
     def flash(self) -> BlockDevice:
         """The whole NOR flash: blocks are erase blocks; programming only clears bits, erasing sets them."""
-        ...
 
     @property
     def leds(self) -> Mapping[str, Led]: ...
@@ -434,7 +392,6 @@ class Hardware(Protocol):
     @property
     def button(self) -> Pin:
         """0 while pressed."""
-        ...
 
     @property
     def slot(self) -> CardSlot | None: ...
@@ -447,10 +404,8 @@ class Hardware(Protocol):
 
     def temperature(self) -> float:
         """Degrees Celsius on the board."""
-        ...
 
     def entropy(self, name: str) -> Entropy: ...
 
     def reset(self, cause: str = "software") -> NoReturn:
         """Resets the CPU at once: unwinds the firmware as a ``BaseException``."""
-        ...
