@@ -106,6 +106,7 @@ class Box:
             credentials=self.credentials,
             application=self.applications.credentials,
             peers=self.peers,
+            ready=self.x509.read_trust_list,
             client_certificate=lambda service: str(self.settings.value(service, "client-certificate")),
             why_not=lambda: "there is no certificate yet",
             now_s=lambda: self.now_s() if self.time_known() else None,
@@ -119,6 +120,7 @@ class Box:
             self.services,
             self.applications.credentials,
             self.peers,
+            ready=self.x509.read_trust_list,
             log=lambda line: self.log.write("TLS", line),
         )
         self.restart = Restart(kernel, hardware.reset, self._busy_with)

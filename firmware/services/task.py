@@ -97,6 +97,7 @@ class Services:
         credentials: what TLS presents now; None while the box has no certificate.
         application: what it presents to those who ask for a domain, instead; None where there is nothing for it.
         peers: judges clients.
+        ready: awaited before a peer is judged: has the trust list read.
         client_certificate: what a service, by its name, asks of its clients: ``off``, ``optional`` or ``required``.
         why_not: in words, why the secure ones are off.
         say: where a line goes that says which service is on or off.
@@ -115,6 +116,7 @@ class Services:
         credentials: Callable[[], Credentials | None],
         application: Callable[[str | None], Credentials | None],
         peers: Peers,
+        ready: Callable[[], Awaitable[None]],
         client_certificate: Callable[[str], str],
         why_not: Callable[[], str],
         now_s: Callable[[], int | None],
@@ -130,6 +132,7 @@ class Services:
         self._credentials = credentials
         self._application = application
         self._peers = peers
+        self._ready = ready
         self._client_certificate = client_certificate
         self.presented: Credentials | None = None
         """What TLS presents to those who ask for no domain."""
@@ -196,6 +199,8 @@ class Services:
         if credentials is None:
             raise TlsError("no certificate")
         asked = self._client_certificate(service.name)
+        if asked != OFF:
+            await self._ready()
         return await accept_tls(
             self._kernel,
             self._costs,
@@ -211,7 +216,13 @@ class Services:
 
 
 class Dialer:
-    """Connections that the box begins, with the profile and the certificates of its services."""
+    """Connections that the box begins, with the profile and the certificates of its services.
+
+    Args:
+        application: what is presented to servers in the name of a domain; None where there is nothing for it.
+        peers: judges servers.
+        ready: awaited before a peer is judged: has the trust list read.
+    """
 
     def __init__(
         self,
@@ -221,6 +232,7 @@ class Dialer:
         services: Services,
         application: Callable[[str | None], Credentials | None],
         peers: Peers,
+        ready: Callable[[], Awaitable[None]],
         log: Callable[[str], None],
     ) -> None:
         self._kernel = kernel
@@ -229,10 +241,12 @@ class Dialer:
         self._services = services
         self._application = application
         self._peers = peers
+        self._ready = ready
         self._log = log
 
     async def reach(self, host: str, port: int) -> TcpStream:
         """A TCP connection. ConnectionLost when it is refused, or when nobody answers."""
+        await self._ready()
         wire = TcpStream(self._kernel, self._network.connect(host, port))
         try:
             with self._kernel.deadline_ms(CONNECT_MS):

@@ -199,6 +199,7 @@ class Engine:
     def _raise_hook_error(self) -> None:
         error, self._hooks.error = self._hooks.error, None
         if error is not None:
+            self._judge = None  # who would only fail again
             self._fail("given up")
             raise error
 
@@ -236,8 +237,10 @@ class Engine:
         if self.state is State.FAILED:
             # The alert says more, and in the standards' words, than OpenSSL's own reason.
             for alert in (event for event in events if isinstance(event, Alert) and event.fatal):
-                reason = self._refusal if alert.sent and self._refusal else self.failure
-                self.failure = f"{'sent' if alert.sent else 'received'} alert {alert.name}, {reason}"
+                if alert.sent:
+                    self.failure = f"sent alert {alert.name}, {self._refusal or self.failure}"
+                else:
+                    self.failure = f"received alert {alert.name}"  # OpenSSL's reason says the same in older words
         return Step(self._output(), events, plaintext, self.state)
 
     @property

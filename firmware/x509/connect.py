@@ -82,9 +82,11 @@ class Report:
         return self.reached and not self.failure
 
     @property
-    def asked(self) -> bool:
-        """Whether the server asked for our certificate."""
-        return "<CertificateRequest" in self.events
+    def asked(self) -> bool | None:
+        """Whether the server asked for our certificate; None where it did not come to that."""
+        if "<CertificateRequest" in self.events:
+            return True
+        return None if {"<ServerHelloDone", "<Finished"}.isdisjoint(self.events) else False
 
     @property
     def alerts(self) -> tuple[str, ...]:
@@ -103,13 +105,14 @@ class Report:
 
     def _rows(self) -> Iterable[tuple[str, str]]:
         yield ("connected" if self.ok else "failed"), self.destination.text
-        if self.failure:
+        if self.failure and (self.verdict is None or self.verdict.ok):
             yield "reason", self.failure
         if self.verdict is not None:
             yield "certificate", self.verdict.text
         for index, certificate in enumerate(certificates_from_ders(self.chain_der)):
             yield f"  {index + 1} of {len(self.chain_der)}", _certificate_line(certificate)
-        yield "client", self._client_line
+        if self.asked is not None:
+            yield "client", self._client_line
         if self.version:
             yield "protocol", f"{self.version} {self.cipher}, profile {self.profile}"
         if self.alerts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from textwrap import wrap
 
 from firmware.hal import Costs
 from firmware.x509.certificate import Certificate
@@ -32,6 +33,9 @@ WEAK_HASHES = ("md5", "sha1")
 
 CHEAP_BITS = 1024
 """Reference text, Certificate Key Length and CPU Usage: what devices are shipped with."""
+
+COLUMNS = 79
+"""A terminal's width, without the column at which some go to the next line."""
 
 SET_CLOCK = "ctime YYYY-MM-DDTHH:MM:SSZ"
 
@@ -87,9 +91,10 @@ class Diagnosis:
         """One screen."""
         lines = [self._head()]
         for finding in self.findings:
-            lines.append(f"{finding.level.value:<6}{finding.check:<12}{finding.text}")
+            label = f"{finding.level.value:<6}{finding.check:<12}"
+            lines += wrap(label + finding.text, COLUMNS, subsequent_indent=" " * len(label), break_on_hyphens=False)
             if finding.command:
-                lines.append(f"{'':<18}-> {finding.command}")
+                lines += wrap(f"   -> {finding.command}", COLUMNS, subsequent_indent="      ", break_on_hyphens=False)
         return "\n".join(lines)
 
     def data(self) -> dict[str, object]:
@@ -185,8 +190,8 @@ class _Examination:
     # -- the chain
 
     def _shown_chain(self) -> Finding:
-        subjects = [_shown(each) if each else "one that cannot be read" for each in self._chain]
-        text = f"{len(subjects)} sent: {', issued by '.join(subjects[:4])}{' ...' if len(subjects) > 4 else ''}"
+        names = [_called(each) for each in self._readable]
+        text = f"{len(self._chain)} sent: {' < '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
         for index, certificate in enumerate(self._chain):
             if certificate is None:
                 text = f"certificate {index + 1} of {len(self._chain)} cannot be read"
@@ -214,8 +219,7 @@ class _Examination:
         verdict = self._timeless
         assert verdict is not None
         if verdict.ok:
-            whom = _shown(verdict.path[-1]) if verdict.path else ""
-            return Finding("trust", Level.OK, f"trusted as {verdict.trust}: {whom}")
+            return Finding("trust", Level.OK, f"trusted as {verdict.trust}: {_called(verdict.path[-1])}")
         certificate = verdict.certificate
         if verdict.reason not in (Reason.UNKNOWN_CA, Reason.UNTRUSTED_CA) or certificate is None:
             return Finding("trust", Level.NOTE, "cannot be told before the rest is mended")
@@ -333,10 +337,10 @@ class _Examination:
         costs, hz = self._around.costs, self._around.hz
         bits = max((each.key_bits for each in self._readable), default=0)
         ours = self._report.presented.key_bits if self._report.presented is not None else 0
-        text = f"{self._report.cpu_us / 1_000:.1f} ms of this CPU for the handshake"
-        text += f", longest key of the peer's {bits} bits" if bits else ""
+        text = f"{self._report.cpu_us / 1_000:.1f} ms of this CPU"
+        text += f", their longest key has {bits} bits" if bits else ""
         if ours:
-            text += f"; a service with our {ours}-bit key takes {costs.rsa_private(ours) * 1_000 / hz:.0f} ms"
+            text += f"; as a server, our {ours} bits cost {costs.rsa_private(ours) * 1_000 / hz:.0f} ms"
         if ours > CHEAP_BITS:
             command = f"x509 servercert-create /key {CHEAP_BITS}-bit"
             return Finding("cost", Level.NOTE, f"{text}, 6 times as much per doubling", command)
@@ -363,6 +367,11 @@ REFUSALS = {
 
 def _other_profile(profile: str) -> str:
     return "v11" if profile == "modern" else "modern"
+
+
+def _called(certificate: Certificate) -> str:
+    """As short as it can be said."""
+    return printable(certificate.subject.common_name[:40]) or _shown(certificate)
 
 
 def _shown(certificate: Certificate, *, issuer: bool = False) -> str:

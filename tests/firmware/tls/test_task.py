@@ -11,6 +11,9 @@ from firmware.net import ConnectionLost
 from firmware.tls import (
     ContextCache,
     CredentialsError,
+    Judgement,
+    PeerCheck,
+    Role,
     TlsError,
     TlsStatistics,
     accept_tls,
@@ -283,3 +286,130 @@ def test_credentials_that_cannot_be_used_are_named_in_the_log_and_close_the_conn
         )
     assert "private key cannot be read" in service_board.lines[0]
     assert stream.status == "closed"
+
+
+# -- peers that are judged
+
+
+@pytest.fixture
+def judged_pair(service_board, make_credentials):
+    """Two ends on one board, each judging the other: runs them, gives the two tasks and what the listeners heard."""
+
+    def make(ok_client=True, ok_server=True, profile="v11", charges=(("rsa-public", 1_000_000),)):
+        heard = []
+
+        def check(ok, required=True):
+            def judge(chain_der, /):
+                return Judgement(ok, "as told", 45, charges, "verdict")
+
+            def judged(peer, role, chain_der, judgement):
+                heard.append((role, len(chain_der), judgement, service_board.kernel.cycles["rsa-public"]))
+
+            return PeerCheck(judge, required, judged)
+
+        ours, theirs = service_board.stream(), service_board.stream()
+        common = (service_board.kernel, service_board.costs)
+        profile = profile_from_name(profile)
+        accepted = service_board.spawn(
+            ended(
+                accept_tls(
+                    *common,
+                    service_board.tcp(ours),
+                    ContextCache(),
+                    make_credentials(1024),
+                    profile,
+                    log=service_board.log,
+                    check=check(ok_client),
+                )
+            )
+        )
+        connected = service_board.spawn(
+            ended(
+                connect_tls(
+                    *common,
+                    service_board.tcp(theirs),
+                    ContextCache(),
+                    "box.example",
+                    make_credentials(2048),
+                    profile,
+                    check=check(ok_server),
+                )
+            )
+        )
+        for _ in range(10):
+            for source, target in ((theirs, ours), (ours, theirs)):
+                if data := source.take():
+                    target.feed(data)
+                service_board.run_ms(500)
+        return service_board.result(accepted), service_board.result(connected), heard
+
+    async def ended(opening):
+        try:
+            return await opening
+        except TlsError as error:
+            return error
+
+    return make
+
+
+@pytest.mark.parametrize("profile", ["v11", "modern"])
+def test_both_ends_tell_whom_they_judged_and_how(judged_pair, profile):
+    server, client, heard = judged_pair(profile=profile)
+    assert [(role, count, judgement.ok) for role, count, judgement, _ in heard] == [
+        (Role.CLIENT, 1, True),
+        (Role.SERVER, 1, True),
+    ]
+    assert (server.judgement.verdict, client.judgement.verdict) == ("verdict", "verdict")
+    assert "<CertificateRequest" in client.events
+    assert client.events[0] == ">ClientHello"
+
+
+def test_what_the_judge_did_is_paid_before_its_word_counts(judged_pair, service_board):
+    _, _, heard = judged_pair(charges=(("rsa-public", 40_000_000),))
+    assert heard[0][3] >= 40_000_000
+    assert service_board.kernel.cycles["rsa-public"] >= 80_000_000
+    assert "parse" not in service_board.kernel.cycles, "reading certificates is part of what the judge charges"
+
+
+def test_a_client_that_is_refused_costs_a_failed_handshake_and_a_line_in_the_log(judged_pair, service_board):
+    server, client, heard = judged_pair(ok_client=False)
+    assert isinstance(server, TlsError)
+    assert str(client).endswith("failed: received alert certificate_expired")
+    assert [role for role, _, judgement, _ in heard if not judgement.ok] == [Role.SERVER]
+    assert "tls alert certificate_expired (45) sent to 192.0.2.7:40000" in service_board.lines
+    assert service_board.lines[-1].endswith("failed: sent alert certificate_expired, as told")
+
+
+def test_in_tls_1_3_a_client_learns_of_its_refusal_with_the_next_word(judged_pair, service_board):
+    server, client, _ = judged_pair(ok_client=False, profile="modern")
+    assert isinstance(server, TlsError)
+    assert client.version == "TLSv1.3", "its own handshake is done"
+    with pytest.raises(TlsError, match="received alert certificate_expired"):
+        service_board.result(service_board.spawn(client.hear()))
+
+
+def test_a_server_that_is_refused_never_sees_our_key_exchange(judged_pair, service_board):
+    _, client, heard = judged_pair(ok_server=False)
+    assert "sent alert certificate_expired, as told" in str(client)
+    assert [(role, judgement.ok) for role, _, judgement, _ in heard] == [(Role.CLIENT, False)]
+    assert service_board.kernel.cycles["rsa-private"] == 0
+
+
+@pytest.mark.parametrize(("name", "cycles"), [("app.example", 62_500_000), ("box.example", 10_000_000)])
+def test_the_key_of_the_certificate_that_was_chosen_by_name_is_paid_for(
+    service_board, make_credentials, make_peer, name, cycles
+):
+    stream = service_board.stream()
+    task = service_board.spawn(
+        accept_tls(
+            service_board.kernel,
+            service_board.costs,
+            service_board.tcp(stream),
+            ContextCache(),
+            make_credentials(1024),
+            credentials_for=lambda asked: make_credentials(2048) if asked == "app.example" else None,
+        )
+    )
+    carry(service_board, stream, make_peer(server_name=name))
+    assert service_board.result(task).version == "TLSv1.2"
+    assert service_board.kernel.cycles["rsa-private"] == cycles
