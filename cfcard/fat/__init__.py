@@ -13,6 +13,8 @@
 ``stamp``          dates and times
 ``file``           an open file
 ``chain``          the clusters of an open file
+``content``        a whole file at once
+``rename``         another name or place
 ``volume``         a mounted volume; the order of writes
 ``mkfs``           makes volumes
 ``check``          looks for damage

@@ -21,14 +21,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from cfcard.blockdev import SECTOR_BYTES
-from cfcard.errors import NoCard, VolumeCorrupt
+from cfcard.errors import NoCard
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.directory import Directory
+from cfcard.fat.content import read_runs, runs_of, write_runs
 from cfcard.fat.entry import ARCHIVE, DIRECTORY, READ_ONLY, Entry, new_directory_data
 from cfcard.fat.file import MAX_FILE_BYTES, File
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector, fsinfo_sector
 from cfcard.fat.names import MAX_NAME_UNITS, parts_of, require_valid
+from cfcard.fat.rename import rename
 from cfcard.fat.sectors import Sectors
 from cfcard.fat.stamp import Clock, Stamp, now_stamp, seconds_from_stamp
 from cfcard.fat.table import Run, fat_table
@@ -38,9 +38,6 @@ __all__ = ["TYPE_DIRECTORY", "TYPE_FILE", "Volume"]
 
 TYPE_DIRECTORY, TYPE_FILE = 0x4000, 0x8000
 """What ``ilistdir`` and ``stat`` say, as in MicroPython (and POSIX's S_IFDIR and S_IFREG)."""
-
-SMALL_BYTES = 64 * 1024
-"""Up to here data is padded to whole sectors in memory, which saves a transfer; beyond, copying would cost more."""
 
 _MODES = frozenset(("r", "w", "a", "x"))
 
@@ -175,7 +172,7 @@ class Volume:
             raise OSError(errno.EACCES, "file is read-only", path)
         parent.erase(entry)
         parent.commit()
-        self._release(entry.cluster)
+        self.release(entry.cluster)
 
     def rmdir(self, path: str, /) -> None:
         """Removes an empty directory."""
@@ -191,53 +188,7 @@ class Volume:
         There is never an instant without a good name: a cut may leave both, on the same clusters.
         """
         self._begin()
-        source_parent, source = self.tree.existing(old)
-        target_parent, name, target = self.tree.lookup(new)
-        require_valid(name)
-        self.tree.require_free(source_parent, source)
-        if target is source:
-            if name != source.name:
-                source_parent.rename(source, name)
-                self.finish()
-            return
-        if source.is_directory:
-            self.tree.require_outside(source, new)
-        if target is not None:
-            self._rename_over(source_parent, source, target_parent, target, new)
-        elif source_parent is target_parent:
-            source_parent.rename(source, name)
-            self.finish()
-        else:
-            self._move(source_parent, source, target_parent, name)
-
-    def _rename_over(
-        self, source_parent: Directory, source: Entry, parent: Directory, target: Entry, path: str
-    ) -> None:
-        if source.is_directory or target.is_directory:
-            raise OSError(errno.EEXIST, "file or directory exists", path)
-        if target.attributes & READ_ONLY:
-            raise OSError(errno.EACCES, "file is read-only", path)
-        self.tree.require_free(parent, target)
-        old_chain = target.cluster
-        parent.update(target, source.cluster, source.size, source.stamp)
-        if parent is not source_parent or not parent.change_together(source, target):
-            parent.commit()
-            self.sectors.sync()
-        source_parent.erase(source)
-        source_parent.commit()
-        self._release(old_chain)
-
-    def _move(self, source_parent: Directory, source: Entry, parent: Directory, name: str) -> None:
-        parent.insert(name, source.attributes, source.cluster, source.size, source.stamp)
-        parent.commit()
-        self.sectors.sync()
-        if source.is_directory:
-            moved = self.tree.below(source)
-            moved.set_parent(self.tree.dots_from(parent))
-            moved.commit()
-        source_parent.erase(source)
-        source_parent.commit()
-        self.finish()
+        rename(self, old, new)
 
     # Files
 
@@ -266,7 +217,7 @@ class Volume:
             chain = entry.cluster
             parent.update(entry, 0, 0, self.stamp())
             parent.commit()
-            self._release(chain)
+            self.release(chain)
         file = File(self, parent, entry, write=write, append=kind == "a")
         if kind == "a":
             file.seek(0, 2)
@@ -278,14 +229,7 @@ class Volume:
         self._begin()
         _, entry = self.tree.existing(path)
         self._require_file(entry, path, write=False)
-        if not entry.size:
-            return b""
-        size = entry.size
-        runs = self.runs_of(entry)  # first: a damaged entry may claim 4 GiB
-        whole = -(-size // SECTOR_BYTES) * SECTOR_BYTES
-        stream = self.sectors.gather(self._spans(runs, whole), whole)
-        stream.truncate(size)
-        return stream.getvalue()
+        return read_runs(self.sectors, self.bpb, self.runs_of(entry), entry.size)
 
     def replace(self, path: str, data: bytes, /) -> None:
         """Writes a whole file so that a cut at any sector leaves the old content or the new one under ``path``, and the
@@ -304,7 +248,7 @@ class Volume:
             self._require_file(entry, path, write=True)
             self.tree.require_free(parent, entry)
         runs = self.table.find_free(-(-len(data) // self.bpb.cluster_bytes)) if data else []
-        self._write_data(runs, data)
+        write_runs(self.sectors, self.bpb, runs, data)
         self.table.link(runs)
         self.table.flush()
         self.sectors.sync()
@@ -315,7 +259,7 @@ class Volume:
         else:
             parent.update(entry, cluster, len(data), self.stamp())
         parent.commit()
-        self._release(old_chain)
+        self.release(old_chain)
 
     def overwrite(self, path: str, data: bytes, /) -> None:
         """Rewrites a file of the same size in its own sectors; touches neither directory nor FAT.
@@ -330,10 +274,10 @@ class Volume:
         if len(data) != entry.size:
             raise OSError(errno.EINVAL, f"{len(data)} bytes over a file of {entry.size}", path)
         if data:
-            self._write_data(self.runs_of(entry), data)
+            write_runs(self.sectors, self.bpb, self.runs_of(entry), data)
             self.sectors.sync()
 
-    # For files that are open
+    # For its parts
 
     def stamp(self) -> Stamp:
         """The time for what is written now."""
@@ -349,14 +293,15 @@ class Volume:
 
     def runs_of(self, entry: Entry) -> list[Run]:
         """The clusters that hold the file's content."""
-        needed = -(-entry.size // self.bpb.cluster_bytes)
-        if needed > self.bpb.clusters:
-            raise VolumeCorrupt(f"file {entry.name}", f"at most {self.bpb.clusters} clusters", f"size {entry.size}")
-        runs = self.table.runs(entry.cluster, needed)
-        found = sum(count for _, count in runs)
-        if found < needed:
-            raise VolumeCorrupt(f"file {entry.name}", f"{needed} clusters for {entry.size} bytes", str(found))
-        return runs
+        return runs_of(self.table, entry)
+
+    def release(self, chain: int) -> None:
+        """Frees a chain that no entry names any more, and ends the change."""
+        if chain:
+            self.sectors.sync()
+            self.table.release(self.table.chain_to_release(chain))
+            self.table.flush()
+        self.finish()
 
     def require_mounted(self) -> None:
         if not self._mounted:
@@ -380,38 +325,6 @@ class Volume:
             raise OSError(errno.EISDIR, "is a directory", path)
         if write and entry.attributes & READ_ONLY:
             raise OSError(errno.EACCES, "file is read-only", path)
-
-    def _spans(self, runs: list[Run], size: int) -> Iterator[tuple[int, int, int]]:
-        """(sector, offset into the data, bytes) of each transfer; neighbouring runs are one."""
-        at = 0
-        for first, count in runs:
-            length = min(count * self.bpb.cluster_bytes, size - at)
-            if length <= 0:
-                return
-            yield self.bpb.sector_from_cluster(first), at, length
-            at += length
-
-    def _write_data(self, runs: list[Run], data: bytes) -> None:
-        """``data`` into ``runs``, the rest of its last sector zero."""
-        rest = len(data) % SECTOR_BYTES
-        if rest and len(data) <= SMALL_BYTES:
-            data, rest = data + bytes(SECTOR_BYTES - rest), 0
-        view = memoryview(data)
-        for lba, at, length in self._spans(runs, len(data)):
-            whole = length - length % SECTOR_BYTES
-            if whole:
-                self.sectors.write(lba, view[at : at + whole])
-            if length > whole:
-                tail = bytes(view[at + whole : at + length]).ljust(SECTOR_BYTES, b"\0")
-                self.sectors.write(lba + whole // SECTOR_BYTES, tail)
-
-    def _release(self, chain: int) -> None:
-        """Frees a chain that no entry names any more, and ends the change."""
-        if chain:
-            self.sectors.sync()
-            self.table.release(self.table.chain_to_release(chain))
-            self.table.flush()
-        self.finish()
 
     def _read_fsinfo(self) -> None:
         """Takes over the hint about free clusters, unless the volume is dirty: then it may be stale."""
