@@ -17,4 +17,8 @@ def booked(kernel: Kernel, kind: str) -> Iterator[None]:
     try:
         yield
     finally:
-        kernel.cycles[kind] += (cpu.now_ns - began_ns) * cpu.hz // 1_000_000_000
+        cycles = (cpu.now_ns - began_ns) * cpu.hz // 1_000_000_000
+        kernel.cycles[kind] += cycles
+        if kernel.trace is not None:
+            task = kernel.current
+            kernel.trace(began_ns, f"charge:{kind}", task.name if task is not None else "", cycles)

@@ -75,10 +75,13 @@ class Kernel:
         """Until then some task waits only because its share is used up."""
         self.on_fault: Callable[[Task, Exception], None] | None = None
         """Called when a task dies of an exception that nobody joined for; without it the exception is raised."""
+        self.spans: Trace | None = None
+        """Where begin and end of work go that takes several turns, a TLS handshake for example; None: nobody looks."""
         self._switch_cycles = switch_cycles
         self._switch_ns = switch_cycles * 1_000_000_000 // cpu.hz
         self._slice_cycles = max(1, cpu.hz * SLICE_US // 1_000_000)
         self._ready: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
+        self._enqueues: tuple[Callable[[Task], None], ...] = tuple(ready.append for ready in self._ready)
         self._timers = Timers()
         self._deadlines = 0
         self._idle_ns = 0  # since the load meter was told last
@@ -99,6 +102,11 @@ class Kernel:
         """Whether some task could run now."""
         return any(self._ready)
 
+    @property
+    def queued(self) -> tuple[int, ...]:
+        """How many tasks are ready, by priority."""
+        return tuple(map(len, self._ready))
+
     def spawn(
         self,
         coro: Coroutine[Any, None, Any],
@@ -107,7 +115,7 @@ class Kernel:
         share: Share | None = None,
     ) -> Task:
         """Starts a task; it runs when the CPU comes to it."""
-        task = Task(self, coro, name, priority, share, self._ready[priority].append)
+        task = Task(self, coro, name, priority, share, self._enqueues[priority])
         if share is not None:
             task._resume = task._send = self._metered(task, share)
         self.tasks[task] = None
@@ -141,11 +149,10 @@ class Kernel:
         """Uses up ``cycles`` at once: local time moves on, and nothing else runs on this CPU meanwhile."""
         self.cycles[kind] += cycles
         self.last_charge = kind
-        began_ns = self.cpu.now_ns
-        self.cpu.spend(cycles)
-        if self.trace is not None:
+        if self.trace is not None:  # before it is spent: the watchdog may bite meanwhile
             task = self.current
-            self.trace(began_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
+            self.trace(self.cpu.now_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
+        self.cpu.spend(cycles)
 
     async def work(self, cycles: int, kind: str) -> None:
         """Uses up ``cycles`` in slices of 2 ms, and lets others run after each."""
@@ -198,6 +205,25 @@ class Kernel:
             self._timers.disarm(task)
             self._make_ready(task)
 
+    def watch_ready(self, watch: Callable[[Task, int], None] | None) -> None:
+        """Has ``watch(task, due_ns)`` called when a task that slept or waited becomes ready; None ends that.
+
+        ``due_ns`` is when its timer was due, which may have been while another task had the CPU; 0 when something else
+        woke it, now. Whoever only let others run was never away. Costs nothing while nobody watches.
+        """
+
+        def watched(enqueue: Callable[[Task], None]) -> Callable[[Task], None]:
+            def tell(task: Task) -> None:
+                if watch is not None and task._timer != QUEUED:
+                    watch(task, task._timer)
+                enqueue(task)
+
+            return enqueue if watch is None else tell
+
+        self._enqueues = tuple(watched(ready.append) for ready in self._ready)
+        for task in self.tasks:
+            task._enqueue = self._enqueues[task.priority]
+
     def wake_after(self, task: Task, delay_ns: int) -> None:
         """Makes a waiting task ready when ``delay_ns`` are over, unless something else wakes it first."""
         if task._timer != QUEUED and not task.done:
@@ -221,8 +247,8 @@ class Kernel:
             self.wake(task)
 
     def _make_ready(self, task: Task) -> None:
-        task._timer = QUEUED
         task._enqueue(task)
+        task._timer = QUEUED
 
     def _metered(self, task: Task, share: Share) -> Callable[[None], int]:
         """A turn of a task that lives on a share: put off while nothing is left of it, accounted for afterwards."""
@@ -290,7 +316,7 @@ class Kernel:
                 try:
                     delay_ns = task._send(None)
                 except BaseException as ending:
-                    delay_ns = self._end(task, ending)
+                    delay_ns = self._end(task, ending, began_ns)
                 now_ns = cpu.now_ns
                 held_ns = now_ns - began_ns
                 task.busy_ns += held_ns
@@ -314,8 +340,8 @@ class Kernel:
                         due_ns = heapreplace(times, when_ns)
                         target = due.pop(due_ns, None)
                         if target.__class__ is Task:
-                            target._timer = QUEUED
                             target._enqueue(target)
+                            target._timer = QUEUED
                         else:
                             wake(due_ns, target)
                 if times[0] <= now_ns:
@@ -342,7 +368,7 @@ class Kernel:
         idle_ns, self._idle_ns = self._idle_ns, 0
         self._load.add(now_ns, idle_ns)
 
-    def _end(self, task: Task, ending: BaseException) -> int:
+    def _end(self, task: Task, ending: BaseException, began_ns: int) -> int:
         """Books what a task ended with; what is not the task's own business (reset, power loss) goes on upwards."""
         if isinstance(ending, StopIteration):
             self._finish(task, ending.value, None)
@@ -356,6 +382,8 @@ class Kernel:
                     raise ending
                 self.on_fault(task, ending)
         else:
+            if self.trace is not None:  # this turn ends here, and is the one that somebody will ask about
+                self.trace(began_ns, "task", task.name, self.cpu.now_ns - began_ns)
             raise ending
         return WAIT
 

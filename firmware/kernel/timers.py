@@ -84,8 +84,8 @@ class Timers:
             return
         for target in targets if isinstance(targets, list) else (targets,):
             if target._timer == when_ns:
-                target._timer = QUEUED
                 target._enqueue(target)
+                target._timer = QUEUED
 
     def next_ns(self) -> int | None:
         """The first time at which somebody may be woken; None when there is none."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from firmware.hal import Costs
 from firmware.kernel import Kernel
+from firmware.kernel.spans import span
 from firmware.net import READ_BYTES, ByteStream, ConnectionLost
 from firmware.tls.contexts import ContextCache
 from firmware.tls.cost import Charge, CostMeter
@@ -129,6 +130,10 @@ class TlsStream:
 
     async def handshake(self) -> None:
         """Goes through the handshake. TlsError when it fails, when the peer is too slow, or when it goes away."""
+        with span(self._kernel, self.peer, f"tls {self._engine.role.value} handshake"):
+            await self._shake_hands()
+
+    async def _shake_hands(self) -> None:
         try:
             if self._engine.role is Role.CLIENT:
                 await self._settle(self._engine.step(b""))
@@ -196,8 +201,11 @@ class TlsStream:
 
     async def _settle(self, step: Step) -> None:
         """Pays for a step, and only then lets its output go and its plaintext be seen."""
-        await self._pay(self._meter.handshake(step.events))
-        await self._tell_judgement()
+        if step.events and self._kernel.spans is not None:
+            with span(self._kernel, self.peer, " ".join(map(str, step.events))):
+                await self._pay_handshake(step)
+        else:
+            await self._pay_handshake(step)
         if step.plaintext:
             await self._pay(self._meter.records(len(step.plaintext)))
             self._keep(step.plaintext)
@@ -213,6 +221,10 @@ class TlsStream:
                 # A peer that hangs up right after its last word is common; it only matters while we have more to say.
                 if step.state in (State.HANDSHAKE, State.OPEN):
                     raise
+
+    async def _pay_handshake(self, step: Step) -> None:
+        await self._pay(self._meter.handshake(step.events))
+        await self._tell_judgement()
 
     async def _tell_judgement(self) -> None:
         judgement = self._engine.judgement
@@ -237,7 +249,11 @@ class TlsStream:
         for kind, cycles in charges:
             if not self._handshake_done:
                 self.handshake_cycles += cycles
-            await self._kernel.work(cycles, kind)
+            if self._kernel.spans is None or self._handshake_done:
+                await self._kernel.work(cycles, kind)
+            else:
+                with span(self._kernel, self.peer, kind):
+                    await self._kernel.work(cycles, kind)
 
     def _keep(self, plaintext: bytes) -> None:
         self._unread += plaintext
