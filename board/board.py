@@ -152,7 +152,7 @@ class Board:
         if self.powered:
             raise BoardError("power is on already")
         self.powered = True
-        self._record("power", "on")
+        self._record(self.clock.now_ns, "power", "on")
         self.rtc.power_on()
         self.sensor.power_on()
         self.uart.power_on()
@@ -163,7 +163,7 @@ class Board:
         if not self.powered:
             return
         self.powered = False
-        self._record("power", "off")
+        self._record(self.clock.now_ns, "power", "off")
         self._forget_alarm()
         self.noinit[:] = bytes(NOINIT_BYTES)
         self.wdt.reset()
@@ -246,7 +246,7 @@ class Board:
     def _reset_by(self, cause: str) -> None:
         """The reset line was pulled: parts lose what a reset clears, and the program starts again."""
         self.resets += 1
-        self._record("reset", cause)
+        self._record(self.cpu.now_ns, "reset", cause)
         self.wdt.reset()
         self.uart.reset()
         for led in self.leds.values():
@@ -281,6 +281,6 @@ class Board:
     def _bitten(self) -> NoReturn:
         raise CpuReset("watchdog")
 
-    def _record(self, kind: str, name: str) -> None:
+    def _record(self, now_ns: int, kind: str, name: str) -> None:
         if self.trace is not None:
-            self.trace(self.cpu.now_ns, kind, name, "")
+            self.trace(now_ns, kind, name, "")

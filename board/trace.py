@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 
@@ -55,6 +55,7 @@ class Trace:
     def __init__(self, limit: int | None = None) -> None:
         self._events: deque[TraceEvent] = deque(maxlen=limit)
         self._hash = hashlib.sha256()
+        self._listeners: tuple[Callable[[TraceEvent], None], ...] = ()
         self.count = 0
 
     def for_board(self, board: str) -> BoardTrace:
@@ -67,6 +68,17 @@ class Trace:
         self._hash.update(event.line().encode())
         self._hash.update(b"\n")
         self.count += 1
+        if self._listeners:
+            for listen in self._listeners:
+                listen(event)
+
+    def listen(self, listener: Callable[[TraceEvent], None]) -> None:
+        """Has ``listener(event)`` called with every event from now on."""
+        self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Callable[[TraceEvent], None]) -> None:
+        """Ends what ``listen`` began; without effect on one that does not listen."""
+        self._listeners = tuple(other for other in self._listeners if other != listener)
 
     def digest(self) -> str:
         """SHA-256 over all events so far, in hexadecimal."""

@@ -48,3 +48,14 @@ def test_the_tail_is_as_long_as_asked() -> None:
         trace.for_board("a")(number, "k", "n", number)
     assert [line.split("\t")[0] for line in trace.tail(2)] == ["3", "4"]
     assert trace.tail(0) == []
+
+
+def test_a_listener_gets_every_event_until_it_leaves() -> None:
+    trace = Trace(limit=1)
+    heard: list[TraceEvent] = []
+    trace.listen(heard.append)
+    for number in range(3):
+        trace.for_board("a")(number, "k", "n", number)
+    trace.unlisten(heard.append)
+    trace.for_board("a")(3, "k", "n", 3)
+    assert [event.value for event in heard] == [0, 1, 2]
