@@ -126,7 +126,7 @@ class CardBox:
     def _opened(self, name: str) -> CompactFlash:
         card = card_from_text(name, self._size)
         if card is None:
-            raise RackMisuse("must be ram or the path of an image")
+            raise RackMisuse("must be ram, the path of an image, or a reader's device")
         return card
 
 
@@ -183,7 +183,7 @@ class ControlFace:
 
     def _set_image(self, body: str) -> None:
         if not body:
-            raise BadRequest(400, "body is empty: must be ram or the path of an image")
+            raise BadRequest(400, "body is empty: must be ram, the path of an image, or a reader's device")
         self._cards.change(body)
 
     def _save(self, body: str) -> None:

@@ -163,7 +163,7 @@ class Gateway:
             raise RackMisuse("the slot has a card in it: remove it first")
         made = card_from_text(card, size) if isinstance(card, str) else card
         if made is None:
-            raise RackMisuse("no card to insert: must be ram or the path of an image")
+            raise RackMisuse("no card to insert: must be ram, the path of an image, or a reader's device")
         self.board.insert_card(made)
         return CardPort(self.board, made)
 

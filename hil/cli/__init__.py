@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "run": "run one gateway at the wall clock's pace, with real sockets and a console",
-    "card": "make, look into and check CompactFlash card images",
+    "card": "make, look into and check CompactFlash cards: images, or real ones in a reader",
 }
 """What each subcommand does; its module bears its name."""
 
