@@ -214,6 +214,7 @@ class X509Task:
             raise CommandError("the built-in certificate is in use: it cannot be discarded")
         if self.job is not None and self.job.running and target == DEVICE:
             raise CommandError(f"busy: {self.job.line()}")
+        self.require_idle(target)
         self.cabinet.clear(cleared)
         self._changed()
         if target != DEVICE:

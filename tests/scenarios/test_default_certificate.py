@@ -137,3 +137,25 @@ def test_the_box_survives_a_power_cycle_with_its_certificate(console: Console, b
     board.power_cycle()
     console.login()
     assert json.dumps(console.run("x509 servercert-show /json").json["chain"]) == before
+
+
+@pytest.mark.gatebench(factory="upgraded")
+def test_an_expired_default_certificate_says_how_to_renew_it_and_renewing_mends_it(
+    console: Console, bench: Bench
+) -> None:
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    assert console.run("x509 servercert-show /json").json["hints"] == []
+    console.run("ctime 2036-03-01T00:00:00Z")
+    shown = console.run("x509 servercert-show /json").json
+    hint = "the default certificate has expired: x509 servercert-renew makes a new one"
+    assert shown["hints"] == [hint]
+    assert shown["expiring"][0]["state"] == "expired"
+    assert hint in console.run("x509 servercert-show").text
+    bench.run_for(ms=3_600_000)
+    console.login()
+    assert hint in console.run("log").text
+    console.run("x509 servercert-renew")
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    shown = console.run("x509 servercert-show /json").json
+    assert (shown["hints"], shown["expiring"]) == ([], [])
+    assert shown["chain"][0]["not_after"].startswith("2046-03-01")

@@ -11,6 +11,7 @@ from hil.bench import Bench
 from hil.cards import CardPort
 from hil.console import Console
 from hil.gateway import Gateway
+from hil.tlsclient import TlsClient
 
 CREATE = "x509 rootca-create /key 1024-bit /years 10 /dn-cn Bench%20CA"
 
@@ -140,3 +141,42 @@ def test_a_foreign_file_system_is_refused_and_left_alone(console: Console, card:
     sector = bytearray(512)
     card.card.device.readblocks(0, sector)
     assert bytes(sector) == image
+
+
+def test_no_page_command_or_variable_gives_the_cas_key_away(console: Console, card: CardPort, board: Gateway) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    console.run("x509 rootca-issue /dn-cn dev", timeout_ms=600_000)
+    pem = card_files(card)["/CA/cakey.pem"].decode()
+    lines = pem.split("-----")[2].split()
+    der = base64.b64decode("".join(lines))
+    secrets = [*lines, der[200:232].hex(), base64.b64encode(der[200:230]).decode()]
+
+    mark = console.mark()
+    commands = ["x509 rootca-show", "x509 servercert-get", "x509 xml-info", "card ls /CA", "vars read", "log", "info"]
+    commands += ["card ls /CA/cakey.pem", "vars read CA/cakey.pem", "config show", "card get /CA/cakey.pem"]
+    for command in commands:
+        console.run(command, check=False)
+    assert not [line for line in secrets if line in console.since(mark)]
+
+    paths = ["/CA/cakey.pem", "/ca/cakey.pem", "/CABAK/cakey.pem", "/card/CA/cakey.pem", "/DRIVE/CF0/CA/cakey.pem"]
+    paths += ["/", "/cert.pem", "/cert.pem?index=9", "//CA/cakey.pem", "/%43A/cakey.pem", "/x/../CA/cakey.pem"]
+    for path in paths:
+        for port in (80, 443):
+            body = fetched(board, port, path)
+            assert not [line for line in secrets if line in body], path
+            assert "cakey" not in path or body.startswith(("HTTP/1.1 404", "HTTP/1.1 400")), path
+            assert body.startswith("HTTP/1.1 "), path
+
+
+def fetched(board: Gateway, port: int, path: str) -> str:
+    """Whatever the box answers to a request for a path."""
+    request = f"GET {path} HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n".encode()
+    if port == 443:
+        with TlsClient(board.connect(port)) as client:
+            client.handshake()
+            client.write(request)
+            return b"".join(iter(client.read, b"")).decode("latin-1")
+    connection = board.connect(port)
+    connection.wait_open()
+    connection.write(request)
+    return connection.read_all().decode("latin-1")
