@@ -49,6 +49,9 @@ def write_runs(sectors: Sectors, bpb: Bpb, runs: list[Run], data: bytes) -> None
     rest = len(data) % SECTOR_BYTES
     if rest and len(data) <= SMALL_BYTES:
         data, rest = data + bytes(SECTOR_BYTES - rest), 0
+    if len(runs) == 1 and not rest:
+        sectors.write(bpb.sector_from_cluster(runs[0][0]), data)
+        return
     view = memoryview(data)
     for lba, at, length in _spans(bpb, runs, len(data)):
         whole = length - length % SECTOR_BYTES

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import VolumeCorrupt, VolumeFull
@@ -34,13 +35,23 @@ from cfcard.fat.sectors import Sectors
 from cfcard.fat.stamp import Stamp
 from cfcard.fat.table import Table
 
-__all__ = ["MAX_SLOTS", "Directory"]
+__all__ = ["MAX_SLOTS", "Directory", "Place"]
 
 SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 SLOTS_PER_HALF = SLOTS_PER_SECTOR // 2
 """Cards that lose power in a write often leave half a sector."""
 MAX_SLOTS = 65_536
 """A directory may be 2 MiB long (FAT specification); a longer one is damage, and reading it would never end."""
+
+
+class Place(NamedTuple):
+    """Slots that a new entry can have."""
+
+    name: str
+    short: bytes
+    slots: bytes
+    """The long name's, empty for none."""
+    first: int
 
 
 class Directory:
@@ -141,22 +152,25 @@ class Directory:
 
     # Changing: in memory first, then ``commit`` writes the sectors concerned
 
-    def insert(self, name: str, attributes: int, cluster: int, size: int, stamp: Stamp) -> Entry:
-        """Makes an entry. The caller has seen to it that the name is valid and not there yet.
+    def place_for(self, name: str) -> Place:
+        """Where an entry of a name can go that is valid and not there yet; the directory grows for it where it must.
 
         Raises:
             VolumeFull: no slot is left, and the directory cannot grow.
         """
-        if self.slots_for(name) == 1:
-            short, slots = short_from_name(name), b""
-        else:
-            short = self._alias(name)
-            slots = long_slots(name, short)
-        count = len(slots) // SLOT_BYTES + 1
-        first = self.reserve(count)
+        short = short_from_name(name) if is_short(name) else b""
+        if short and short not in self._shorts:
+            return Place(name, short, b"", self._reserve(1))
+        short = self._alias(name)
+        slots = long_slots(name, short)
+        return Place(name, short, slots, self._reserve(len(slots) // SLOT_BYTES + 1))
+
+    def insert(self, place: Place, attributes: int, cluster: int, size: int, stamp: Stamp) -> Entry:
+        """Makes an entry at ``place``; nothing has changed here since that was found."""
+        first, count = place.first, len(place.slots) // SLOT_BYTES + 1
         self._claim(first, count)
-        entry = Entry(name, short, attributes, cluster, size, stamp, first, first + count - 1)
-        self._data[first * SLOT_BYTES : (first + count) * SLOT_BYTES] = slots + slot_bytes(entry)
+        entry = Entry(place.name, place.short, attributes, cluster, size, stamp, first, first + count - 1)
+        self._data[first * SLOT_BYTES : (first + count) * SLOT_BYTES] = place.slots + slot_bytes(entry)
         self._touch(first, entry.slot)
         self._remember(entry)
         return entry
@@ -179,11 +193,11 @@ class Directory:
         """Gives ``entry`` another name in this directory, on the card: by one write where nothing can tear it.
 
         Raises:
-            VolumeFull: as ``insert``; nothing has changed then.
+            VolumeFull: as ``place_for``; nothing has changed then.
         """
         self._forget(entry)  # its own short name may be used again
         try:
-            made = self.insert(name, entry.attributes, entry.cluster, entry.size, entry.stamp)
+            made = self.insert(self.place_for(name), entry.attributes, entry.cluster, entry.size, entry.stamp)
         except VolumeFull:
             self._remember(entry)
             raise
@@ -210,18 +224,8 @@ class Directory:
 
     # Slots
 
-    def slots_for(self, name: str) -> int:
-        """How many slots an entry of this name takes here."""
-        if is_short(name) and short_from_name(name) not in self._shorts:
-            return 1
-        return 1 + -(-len(name.encode("utf-16-le")) // 26)
-
-    def reserve(self, count: int) -> int:
-        """First of ``count`` slots that a name can have; the directory grows for it where it must.
-
-        Raises:
-            VolumeFull: it cannot.
-        """
+    def _reserve(self, count: int) -> int:
+        """First of ``count`` slots that a name can have."""
         at = self._end
         if count <= SLOTS_PER_SECTOR:  # more slots than a sector has are only safe behind the end mark
             hole = self._hole(count)
@@ -236,6 +240,8 @@ class Directory:
     def _hole(self, count: int) -> int | None:
         """First of ``count`` deleted slots of one sector, None when there are none."""
         start = self._searched.get(count, 0)
+        if start + count > self._end:
+            return None
         marks = self._data[start * SLOT_BYTES : self._end * SLOT_BYTES : SLOT_BYTES]
         wanted = bytes((DELETED,)) * count
         at = marks.find(wanted)

@@ -172,15 +172,13 @@ def long_slots(name: str, short: bytes) -> bytes:
     count = -(-len(raw) // (2 * UNITS_PER_SLOT))
     if len(raw) % (2 * UNITS_PER_SLOT):
         raw = (raw + b"\0\0").ljust(count * 2 * UNITS_PER_SLOT, b"\xff")
-    checksum = short_checksum(short)
-    slots = bytearray()
-    for part in range(count, 0, -1):
+    middle = bytes((LFN_ATTRIBUTE, 0, short_checksum(short)))
+    slots = b""
+    for part in range(1, count + 1):
         units = raw[(part - 1) * 26 : part * 26]
         order = part | (LAST_PART if part == count else 0)
-        slots += (
-            bytes((order,)) + units[:10] + bytes((LFN_ATTRIBUTE, 0, checksum)) + units[10:22] + b"\0\0" + units[22:]
-        )
-    return bytes(slots)
+        slots = b"%c%b%b%b\0\0%b" % (order, units[:10], middle, units[10:22], units[22:]) + slots
+    return slots
 
 
 def units_from_slot(slot: bytes | bytearray) -> bytes:

@@ -73,7 +73,7 @@ def _over(volume: Volume, source_parent: Directory, source: Entry, parent: Direc
 
 
 def _move(volume: Volume, source_parent: Directory, source: Entry, parent: Directory, name: str) -> None:
-    parent.insert(name, source.attributes, source.cluster, source.size, source.stamp)
+    parent.insert(parent.place_for(name), source.attributes, source.cluster, source.size, source.stamp)
     parent.commit()
     volume.sectors.sync()
     if source.is_directory:

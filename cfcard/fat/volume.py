@@ -146,7 +146,7 @@ class Volume:
         if entry is not None:
             raise OSError(errno.EEXIST, "file or directory exists", path)
         require_valid(name)
-        parent.reserve(parent.slots_for(name))
+        place = parent.place_for(name)
         runs = self.table.find_free(1)
         cluster = runs[0][0]
         stamp = self.stamp()
@@ -155,7 +155,7 @@ class Volume:
         self.table.link(runs)
         self.table.flush()
         self.sectors.sync()
-        parent.insert(name, DIRECTORY, cluster, 0, stamp)
+        parent.insert(place, DIRECTORY, cluster, 0, stamp)
         parent.commit()
         self.finish()
 
@@ -206,7 +206,7 @@ class Volume:
         if entry is None:
             if kind == "r":
                 raise OSError(errno.ENOENT, "no such file or directory", path)
-            entry = parent.insert(require_valid(name), ARCHIVE, 0, 0, self.stamp())
+            entry = parent.insert(parent.place_for(require_valid(name)), ARCHIVE, 0, 0, self.stamp())
             parent.commit()
             self.finish()
         elif kind == "x":
@@ -243,7 +243,7 @@ class Volume:
             raise OSError(errno.EFBIG, f"a file has at most {MAX_FILE_BYTES} bytes", path)
         parent, name, entry = self.tree.lookup(path)
         if entry is None:
-            parent.reserve(parent.slots_for(require_valid(name)))
+            place = parent.place_for(require_valid(name))
         else:
             self._require_file(entry, path, write=True)
             self.tree.require_free(parent, entry)
@@ -255,7 +255,7 @@ class Volume:
         old_chain = entry.cluster if entry is not None else 0
         cluster = runs[0][0] if runs else 0
         if entry is None:
-            parent.insert(name, ARCHIVE, cluster, len(data), self.stamp())
+            parent.insert(place, ARCHIVE, cluster, len(data), self.stamp())
         else:
             parent.update(entry, cluster, len(data), self.stamp())
         parent.commit()
