@@ -82,7 +82,9 @@ class X509Commands:
     async def list_all(self, call: Call) -> Reply:
         targets = [DEVICE, *(APPLICATION + domain for domain in self._cabinet.applications())]
         rows = [await self._row(target) for target in targets]
-        lines = [f"{row['target']}: {row['subject'] or 'no certificate'}{_remarks(row)}" for row in rows]
+        lines = [
+            f"{row['target']}: {printable(str(row['subject'] or 'no certificate'))}{_remarks(row)}" for row in rows
+        ]
         return Reply("\n".join(lines), rows)
 
     async def show(self, call: Call) -> Reply:

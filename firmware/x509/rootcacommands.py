@@ -9,6 +9,7 @@ from firmware.errors import CommandError
 from firmware.kernel import Cancelled
 from firmware.x509.certificate import Certificate
 from firmware.x509.job import Job
+from firmware.x509.name import printable
 from firmware.x509.options import CA_ORDER, MODULE, ORDER, TARGET, order_of, target_of
 from firmware.x509.task import X509Task
 from firmware.x509.view import certificate_text, certificate_view
@@ -76,4 +77,4 @@ def added_text(new: Sequence[Certificate]) -> str:
     """What a command says that has put certificates on the trust list."""
     if not new:
         return "already trusted"
-    return "\n".join(f"trusted: {certificate.subject.text}" for certificate in new)
+    return "\n".join(f"trusted: {printable(certificate.subject.text)}" for certificate in new)

@@ -15,7 +15,7 @@ from firmware.x509.certificate import Certificate, certificate_from_der
 
 PREFIX = "X509/TRUST/"
 LARGEST_NUMBER = 1_000
-"""Some 1 MiB of flash, where there is that much; no published limit."""
+"""No published limit. Where the flash is too small for so many, it is full before: FlashFull, and nothing is added."""
 
 
 class TrustList:

@@ -65,7 +65,7 @@ class TrustCommands:
         await self._x509.read_trust_list()
         new = self._trust.add(given)
         known = len(given) - len(new)
-        lines = [f"trusted: {certificate.subject.text}{self._mark(certificate)}" for certificate in new]
+        lines = [f"trusted: {printable(certificate.subject.text)}{self._mark(certificate)}" for certificate in new]
         if known:
             lines.append(f"{known} already trusted")
         return Reply("\n".join(lines))
@@ -73,7 +73,7 @@ class TrustCommands:
     async def remove(self, call: Call) -> Reply:
         await self._x509.read_trust_list()
         gone = self._trust.remove([sha1.hex() for sha1 in call.values("sha1")])
-        return Reply("\n".join(f"removed: {subject}" for subject in gone))
+        return Reply("\n".join(f"removed: {printable(subject)}" for subject in gone))
 
     async def clear(self, call: Call) -> Reply:
         count = self._trust.clear()

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from firmware.storage import Store, flash_map
+from firmware.x509 import DistinguishedName
+from firmware.x509.trust import TrustList
 from hil.bench import Bench
 from hil.console import Console
 from hil.gateway import Gateway
@@ -185,3 +188,38 @@ def test_without_the_time_nothing_is_said_to_expire_until_it_is_set(
     console.run("ctime 2026-01-01T00:00:00Z")
     bench.run_for(ms=61_000)
     assert "trust list: CN=gone expired" in console.run("log").text
+
+
+def test_names_from_strangers_cannot_steer_the_terminal(console: Console, outside: Any) -> None:
+    key = outside.key("odd")
+    subject = DistinguishedName(common_name="abc[2J").name().raw.replace(b"c[", b"\x1b[")
+    certificate = outside.issued(subject, key.spki())
+    mark = console.mark()
+    console.paste("x509 trust-add", certificate.pem())
+    sha1 = certificate.fingerprint("sha1")
+    for command in ("trust-list", "trust-list /json", f"trust-show /sha1 {sha1}", f"trust-remove /sha1 {sha1}"):
+        console.run(f"x509 {command}")
+    assert "\x1b[2J" not in console.since(mark)
+
+
+@pytest.mark.needs_faults
+def test_what_the_flash_cannot_hold_is_refused_as_a_whole(bench: Bench, outside: Any) -> None:
+    """The flash is filled from outside, as seven pastes over the serial line would."""
+    board = bench.gateway("ip800")
+    flash = board.board.flash
+    store = Store(flash, *flash_map(flash).store)
+    store.mount()
+    key = outside.key("many")
+    trust = TrustList(store)
+    while store.free_bytes > 20_000:
+        trust.add([outside.certificate(f"many{store.free_bytes}{number}", key) for number in range(10)])
+    board.power_on()
+    board.console.login()
+    before = len(board.console.run("x509 trust-list", timeout_ms=60_000).lines)
+    text = "".join(outside.certificate(f"last{number}", key).pem() for number in range(60))
+    error = board.console.paste("x509 trust-add", text, check=False, timeout_ms=60_000).error or ""
+    assert "flash is full" in error
+    lines = board.console.run("x509 trust-list", timeout_ms=60_000).lines
+    assert len(lines) == before > 500
+    assert not [line for line in lines if "CN=last" in line]
+    board.console.paste("x509 trust-add", outside.root.pem())
