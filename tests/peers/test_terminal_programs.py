@@ -65,6 +65,16 @@ class Terminal:
                 self.seen += os.read(self.fd, 65_536)
         self.seen = self.seen.partition(wanted)[2]
 
+    def wake(self, wanted: bytes) -> None:
+        """Presses Return until ``wanted`` is seen: a program that is still starting throws away what was typed."""
+        deadline = time.monotonic() + PATIENCE_S
+        while wanted not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            self.type(b"\r")
+            if select.select([self.fd], [], [], 1.0)[0]:
+                self.seen += os.read(self.fd, 65_536)
+        self.seen = self.seen.partition(wanted)[2]
+
     def type(self, data: bytes) -> None:
         """Types ``data``."""
         os.write(self.fd, data)
@@ -91,8 +101,7 @@ def terminal() -> Iterator[Callable[[list[str]], Terminal]]:
 
 
 def _session(terminal: Terminal) -> None:
-    terminal.type(b"\r")
-    terminal.expect(b"login: ")
+    terminal.wake(b"login: ")
     terminal.type(b"admin\r")
     terminal.expect(b"password: ")
     terminal.type(b"ip800\r")
