@@ -1,6 +1,6 @@
 """The flash map, and the firmware image in it that boot code checks before it starts anything. ::
 
-    block 0                                                            last eighth, 1 MiB at most end
+    block 0                                                           last quarter, 2 MiB at most end
       +----------------------------------------------------------+------------------------------+
       | firmware: header, payload, unused                        | store                        |
       +----------------------------------------------------------+------------------------------+
@@ -46,14 +46,14 @@ _CRC = struct.Struct("<I")
 _MAGIC = b"GBFIRMW1"
 _HEADER_SIZE = _HEADER.size + _CRC.size
 _VERSION_LIMIT = 44
-_STORE_SHARE = 8
-"""One part in this many of the flash belongs to the store: 512 KiB of 4 MiB."""
-_STORE_LIMIT = 256
-"""Blocks of the largest store, 1 MiB: more would only make the first mount and the erasing longer."""
+_STORE_SHARE = 4
+"""One part in this many of the flash belongs to the store: 1 MiB of 4 MiB."""
+_STORE_LIMIT = 512
+"""Blocks of the largest store, 2 MiB: each of its halves holds a trust list of 1,000 certificates."""
 _BLOCK_COUNT, _BLOCK_SIZE, _ERASE = 4, 5, 6
 """``ioctl`` operations of MicroPython's block device protocol."""
 _SMALLEST = 64
-"""Blocks of the smallest flash: the store then has 8, four to a bank."""
+"""Blocks of the smallest flash: the store then has 16, eight to a bank."""
 
 
 class Region(NamedTuple):

@@ -31,7 +31,7 @@ def flash(make_flash: Callable[..., Any]) -> Any:
     return flash
 
 
-@pytest.mark.parametrize(("mebibytes", "store_blocks"), [(1, 32), (4, 128), (8, 256), (16, 256), (64, 256)])
+@pytest.mark.parametrize(("mebibytes", "store_blocks"), [(1, 64), (4, 256), (8, 512), (16, 512), (64, 512)])
 def test_the_last_eighth_and_at_most_1_mib_is_the_store_and_the_rest_the_firmware(
     mebibytes: int, store_blocks: int, make_flash: Callable[..., Any]
 ) -> None:
@@ -42,7 +42,7 @@ def test_the_last_eighth_and_at_most_1_mib_is_the_store_and_the_rest_the_firmwar
 
 
 def test_a_flash_too_small_for_a_map_is_refused(make_flash: Callable[..., Any]) -> None:
-    assert flash_map(make_flash(64)).store.block_count == 8
+    assert flash_map(make_flash(64)).store.block_count == 16
     with pytest.raises(StorageError, match="flash of 63 blocks, at least 64 are needed"):
         flash_map(make_flash(63))
 
