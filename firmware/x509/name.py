@@ -45,6 +45,9 @@ _ENCODINGS = {
     UNIVERSAL_STRING: "utf-32-be",
 }
 
+LONGEST_COMPARED = 512
+"""Characters that are folded for a comparison: folding takes quadratic time, and no field certificate has a quarter."""
+
 
 class Attribute(NamedTuple):
     """One attribute of a name."""
@@ -57,7 +60,7 @@ class Attribute(NamedTuple):
 
     def comparable(self) -> tuple[str, str | bytes]:
         """Equal for attributes that are the same by RFC 5280 7.1: case and surplus blanks do not count."""
-        if self.text is None:
+        if self.text is None or len(self.text) > LONGEST_COMPARED:
             return self.oid, self.raw
         folded = unicodedata.normalize("NFKC", self.text).casefold()
         return self.oid, " ".join(folded.split())
