@@ -137,8 +137,8 @@ def name_from_element(element: Element, what: str = "name") -> Name:
 
 
 def _is_unsafe(character: str) -> bool:
-    """Controls, direction marks, line separators and surrogates: they would act on a terminal or mislead the eye."""
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    """Controls, direction marks, odd blanks, surrogates, unassigned: they act on a terminal or mislead the eye."""
+    return not character.isprintable()
 
 
 def printable(text: str) -> str:
