@@ -48,6 +48,7 @@ MAX_FREED_BYTES = 64 * 1024
 """An interrupted update of ours leaves fewer lost clusters; more may be somebody's files, which a PC can still save."""
 
 READ_SECTORS = 128
+HALF = SECTOR_BYTES // 2
 SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 BLANK_SECTOR = (bytes((DELETED,)) + bytes(SLOT_BYTES - 1)) * SLOTS_PER_SECTOR
 """Deleted slots: unlike zeros they let a reader on to the entries behind them."""
@@ -93,14 +94,14 @@ class _Fat:
         self.raw = raw
         self.dirty: set[int] = set()
         self.lost = set(unreadable)
-        """Sectors that hold no FAT: unreadable, all FFh, or with entries that mean nothing."""
+        """Sectors that hold no FAT: unreadable, or with entries that mean nothing. No link in them is believed."""
         self._kind = bpb.kind
         self._mask = 0x0FFF_FFFF if bpb.kind == 32 else (1 << bpb.kind) - 1
         self.top = bpb.clusters + 2
         self.end = self._mask - 7
         self.bad = self._mask - 8
         self._entries = self._decode()
-        self._find_lost()
+        self._find_lost(bpb.media)
 
     def __len__(self) -> int:
         """One more than the highest cluster that is not free."""
@@ -130,6 +131,11 @@ class _Fat:
         at = cluster * self._kind // 8
         return {at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES}
 
+    def is_erased(self, cluster: int) -> bool:
+        """Whether the half sector around an entry is all FFh: what a cut leaves of a sector, not what chains are."""
+        at = cluster * self._kind // 8 // HALF * HALF
+        return self.raw[at : at + HALF] == b"\xff" * HALF
+
     def _decode(self) -> list[int]:
         """Entries up to the last one that is not free: most of a card is."""
         used = len(self.raw.rstrip(b"\0"))
@@ -144,15 +150,12 @@ class _Fat:
             values.byteswap()
         return [value & self._mask for value in values]
 
-    def _find_lost(self) -> None:
-        per_sector = SECTOR_BYTES * 8 // self._kind
+    def _find_lost(self, media: int) -> None:
         for cluster, value in enumerate(self._entries):
             if cluster > 1 and (value == 1 or self.top <= value < self.bad):
                 self.lost |= self.sectors_of(cluster)
-        full = b"\xff" * SECTOR_BYTES
-        for number in range(-(-len(self._entries) // per_sector)):
-            if self.raw[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES] == full:
-                self.lost.add(number)
+        if self.get(0) & 0xFF != media:
+            self.lost.add(0)
 
 
 @dataclass(slots=True)
@@ -190,11 +193,13 @@ class _Survey:
         """Chains to be linked anew."""
         self.cuts: list[int] = []
         """Clusters that shall be the last of their chain."""
+        self.suspect = set(fat.lost)
+        """FAT sectors in which a chain breaks off: what else is in them may mean nothing."""
         self._sectors = sectors
         self._bpb = bpb
         self._cache = cache
         self._claimed: set[int] = set()
-        self._broken: list[tuple[_Folder, int, str, int, int]] = []
+        self._broken: list[tuple[str, int, int]] = []
         self._todo: list[_Folder] = []
         self._walk()
 
@@ -230,9 +235,9 @@ class _Survey:
         chain, good = self._chain(start, MAX_SLOTS * SLOT_BYTES // self._bpb.cluster_bytes + 1)
         if not good:
             self.trouble += 1
-            if not chain:
-                chain = [start]
+            chain = self._neighbours(chain or [start])
             self.links.append(chain)
+            self.suspect |= self.fat.sectors_of(chain[0])
             self.notes.append(f"{folder.path}: chain of the directory linked anew")
             folder.whole = False
         self._claimed.update(chain)
@@ -242,6 +247,17 @@ class _Survey:
             folder.places.extend(range(first, first + per))
         self._todo.append(folder)
 
+    def _neighbours(self, chain: list[int]) -> list[int]:
+        """A directory's chain that breaks off goes on with its neighbours while there is no end mark."""
+        per = self._bpb.sectors_per_cluster
+        while chain[-1] + 1 < self.fat.top and chain[-1] + 1 not in self._claimed:
+            last = self._sector(self._bpb.sector_from_cluster(chain[-1]) + per - 1)
+            following = self._sector(self._bpb.sector_from_cluster(chain[-1] + 1))
+            if last is None or following is None or last[-SLOT_BYTES] == 0 or not _is_slot(following):
+                break
+            chain.append(chain[-1] + 1)
+        return chain
+
     def _chain(self, start: int, most: int) -> tuple[list[int], bool]:
         """(clusters of the chain as far as it can be followed, whether that is to its end)."""
         fat, cluster = self.fat, start
@@ -249,7 +265,7 @@ class _Survey:
         seen: set[int] = set()
         while 2 <= cluster < fat.top and cluster not in seen and cluster not in self._claimed and len(chain) < most:
             value = fat.get(cluster)
-            if value in (0, fat.bad):
+            if value in (0, fat.bad) or (fat.lost and fat.sectors_of(cluster) & fat.lost):
                 break
             chain.append(cluster)
             seen.add(cluster)
@@ -259,18 +275,32 @@ class _Survey:
         return chain, False
 
     def _load(self, folder: _Folder) -> None:
-        folder.data = bytearray()
-        for number, lba in enumerate(folder.places):
-            sector = self._sector(lba)
-            if sector is None:
-                self.notes.append(f"{folder.path}: unreadable sector written anew")
-                folder.changed.add(number)
-                sector = BLANK_SECTOR
-            folder.data += sector
+        folder.data = self._content(folder)
         if folder.start:
             self._dots(folder)
         if not folder.whole and 0 in folder.data[0::SLOT_BYTES]:
             folder.whole = True  # its end mark is there: nothing of it is missing
+
+    def _content(self, folder: _Folder) -> bytearray:
+        """The bytes of a directory; sectors that cannot be read are to be written anew."""
+        data, places = bytearray(), folder.places
+        first = 0
+        while first < len(places):
+            last = first + 1
+            while last < len(places) and places[last] == places[last - 1] + 1:
+                last += 1
+            try:
+                data += self._sectors.read(places[first], last - first)
+            except SectorError:
+                for number in range(first, last):
+                    sector = self._sector(places[number])
+                    if sector is None:
+                        folder.changed.add(number)
+                    data += sector or BLANK_SECTOR
+            first = last
+        if folder.changed:
+            self.notes.append(f"{folder.path}: unreadable sectors written anew")
+        return data
 
     def _sector(self, lba: int) -> bytes | None:
         if lba not in self._cache:
@@ -342,44 +372,44 @@ class _Survey:
             return self._drop(folder, begin, slot)
         if attributes & LABEL:
             return None
-        if any(c in WRONG_IN_SHORT and not (i == 0 and c == 0x05) for i, c in enumerate(short)) or short[0] == 0x20:
+        if not _is_short(short):
             return self._drop(folder, begin, slot)
         cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
-        path = f"{folder.path.rstrip('/')}/{short.decode('cp437').rstrip()}"
         needed = -(-size // self._bpb.cluster_bytes)
         if attributes & DIRECTORY:
             if size or not 2 <= cluster < self.fat.top or cluster in self._claimed:
                 return self._drop(folder, begin, slot)
-            self._open(_Folder(path, cluster, folder.start), cluster)
+            self._open(_Folder(_path(folder, short), cluster, folder.start), cluster)
             return None
         if needed > self._bpb.clusters or not (cluster == 0 or 2 <= cluster < self.fat.top):
             return self._drop(folder, begin, slot)
         if cluster == 0:
             if needed:
                 self.trouble += 1
-                self.left.append(f"{path}: {size} bytes and no cluster")
+                self.left.append(f"{_path(folder, short)}: {size} bytes and no cluster")
             return None
         if needed == 0:
             self.trouble += 1
             folder.data[slot * SLOT_BYTES + 20 : slot * SLOT_BYTES + 22] = b"\0\0"
             folder.data[slot * SLOT_BYTES + 26 : slot * SLOT_BYTES + 28] = b"\0\0"
             folder.changed.add(slot // SLOTS_PER_SECTOR)
-            self.notes.append(f"{path}: clusters of an empty file freed")
+            self.notes.append(f"{_path(folder, short)}: clusters of an empty file freed")
             return None
         chain, good = self._chain(cluster, needed + 1)
         if len(chain) > needed:
             self.trouble += 1
             chain, good = chain[:needed], True
             self.cuts.append(chain[-1])
-            self.notes.append(f"{path}: end of the chain set")
+            self.notes.append(f"{_path(folder, short)}: end of the chain set")
         if not good or len(chain) < needed:
             self.trouble += 1
-            self._broken.append((folder, slot, path, cluster, needed))
+            self.suspect |= self.fat.sectors_of(cluster)
+            self._broken.append((_path(folder, short), cluster, needed))
             return None
         self._claimed.update(chain)
         return None
 
-    def _relink(self, folder: _Folder, slot: int, path: str, start: int, needed: int) -> None:
+    def _relink(self, path: str, start: int, needed: int) -> None:
         """A file whose chain breaks off: the part that is there, then its neighbours, where nobody else has them."""
         chain, _ = self._chain(start, needed)
         if not chain:
@@ -416,7 +446,7 @@ class _Repair:
         if differ and bpb.fats == 2:
             fats.append(_filled(bpb, other, other_lost, first, first_lost))
         surveys = [_Survey(self._sectors, bpb, fat, cache) for fat in fats]
-        best = min(surveys, key=lambda survey: survey.trouble)
+        best = min(surveys, key=lambda survey: (survey.trouble, len(survey.orphans())))
         self._equal_copies(copies, best)
         left = list(best.left)
         self._mend(best)
@@ -521,7 +551,7 @@ class _Repair:
         if not all(folder.whole for folder in best.folders):
             return [f"{len(orphans)} lost clusters: a directory is incomplete"]
         # A FAT sector that was made anew has entries that mean nothing: they are nobody's.
-        counted = [cluster for cluster in orphans if not fat.sectors_of(cluster) & fat.lost]
+        counted = [c for c in orphans if not fat.sectors_of(c) & best.suspect and not fat.is_erased(c)]
         if len(counted) * self._bpb.cluster_bytes > MAX_FREED_BYTES:
             return [f"{len(orphans)} lost clusters, the first is {orphans[0]}: a PC can turn them into files"]
         for cluster in orphans:
@@ -565,6 +595,24 @@ class _Repair:
         self._sectors.write(0, boot)
         self._sectors.sync()
         self._done.append("dirty flag of the boot sector cleared")
+
+
+def _path(folder: _Folder, short: bytes) -> str:
+    """The name that a log can show: the short one."""
+    return f"{folder.path.rstrip('/')}/{ascii(short.decode('cp437').rstrip())[1:-1]}"
+
+
+def _is_short(short: bytes) -> bool:
+    """Whether these 11 bytes can be a name."""
+    return short[0] != 0x20 and not any(c in WRONG_IN_SHORT and (i or c != 0x05) for i, c in enumerate(short))
+
+
+def _is_slot(sector: bytes) -> bool:
+    """Whether a sector can go on with a directory: its first slot is deleted, a name, or part of a long one."""
+    attributes = sector[11]
+    if attributes & 0xC0:
+        return False
+    return sector[0] == DELETED or attributes & 0x3F == LFN_ATTRIBUTE or (bool(sector[0]) and _is_short(sector[:11]))
 
 
 def _filled(bpb: Bpb, raw: bytearray, lost: list[int], other: bytearray, other_lost: list[int]) -> _Fat:

@@ -63,7 +63,7 @@ class CardCa:
     key: PrivateKey
     next_serial: int
     repairs: Mapping[str, bytes]
-    """Files to be written because they were missing, damaged or behind, by path, in the order of ``paths``."""
+    """Files to be written, by path, in this order: missing and damaged ones first, then those that are behind."""
 
 
 def is_empty(files: Files) -> bool:
@@ -78,6 +78,7 @@ def is_empty(files: Files) -> bool:
 def ca_from_files(files: Files) -> CardCa:
     """The CA in the six files. CertificateError when they do not hold one: the text says what is wrong with which."""
     problems: list[str] = []
+    damaged: set[str] = set()
     found: tuple[str, Certificate, PrivateKey] | None = None
     for directory in reversed(DIRECTORIES):
         if found is not None and all(
@@ -88,6 +89,7 @@ def ca_from_files(files: Files) -> CardCa:
             pair = _pair(files, directory)
         except CertificateError as error:
             problems.append(str(error))
+            damaged |= {f"{directory}/{CERTIFICATE}", f"{directory}/{KEY}"}
             continue
         if found is None:
             found = directory, *pair
@@ -97,14 +99,19 @@ def ca_from_files(files: Files) -> CardCa:
     if found is None:
         raise CertificateError("; ".join(problems))
     directory, certificate, key = found
-    serial = _next_serial(files)
+    serial = _next_serial(files, damaged)
     wanted = {
         CERTIFICATE: files[f"{directory}/{CERTIFICATE}"],
         KEY: files[f"{directory}/{KEY}"],
         SERIAL: serial_file_from_number(serial),
     }
-    repairs = {path: content for path in paths() if (content := wanted[path.rsplit("/", 1)[1]]) != files.get(path)}
-    return CardCa(certificate, key, serial, {path: content for path, content in repairs.items() if content is not None})
+    repairs: dict[str, bytes] = {}
+    # What is damaged goes first: nothing is lost when writing it fails, and the other copy still stands.
+    for path in sorted(paths(), key=lambda path: path not in damaged):
+        content = wanted[path.rsplit("/", 1)[1]]
+        if content is not None and content != files.get(path):
+            repairs[path] = content
+    return CardCa(certificate, key, serial, repairs)
 
 
 def _pair(files: Files, directory: str) -> tuple[Certificate, PrivateKey]:
@@ -128,11 +135,12 @@ def _pair(files: Files, directory: str) -> tuple[Certificate, PrivateKey]:
     return certificate, key
 
 
-def _next_serial(files: Files) -> int:
+def _next_serial(files: Files, damaged: set[str]) -> int:
     """The highest number that any readable copy names: no number below it may be issued again.
 
     Our own numbers are safe from a forgetful card by the padding that follows them. A copy that is damaged, or missing
     beside its key, is another matter: it may have been the newer one, so numbers are left out (``SERIAL_GAP``).
+    Unusable copies are added to ``damaged``.
     """
     numbers: list[int] = []
     problems: list[str] = []
@@ -140,16 +148,16 @@ def _next_serial(files: Files) -> int:
     for directory in DIRECTORIES:
         path = f"{directory}/{SERIAL}"
         content = files.get(path)
-        if content is None:
-            problems.append(f"{path} is missing")
-            # Without a key beside it, this directory was never finished: nobody has issued anything from it.
-            gap = SERIAL_GAP if files.get(f"{directory}/{KEY}") is not None else gap
-            continue
         try:
+            if content is None:
+                raise CertificateError(f"{path} is missing")
             numbers.append(serial_from_file(content))
         except CertificateError as error:
-            problems.append(f"{path}: {error}")
-            gap = SERIAL_GAP
+            problems.append(str(error) if content is None else f"{path}: {error}")
+            damaged.add(path)
+            # Without a key beside it, this directory was never finished: nobody has issued anything from it.
+            if content is not None or files.get(f"{directory}/{KEY}") is not None:
+                gap = SERIAL_GAP
     if not numbers:
         raise CertificateError("; ".join(problems))
     return max(numbers) + gap

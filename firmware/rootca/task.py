@@ -9,9 +9,9 @@ What is promised at every instant, whatever is cut or pulled:
 Hence the order::
 
     create    directories | copy: serial, certificate, key, PAD | /CA: serial, certificate, key, PAD | reported
-    serial    copy, in place | /CA, in place | PAD | number used
+    serial    copy, in place | /CA, in place | PAD | number used      (one digit more: PAD after the copy, too)
     backup    the file | PAD | reported
-    recovery  FAT by the file system, at mount | files of the copy, PAD | files of /CA, PAD
+    recovery  FAT, by the file system, at mount | what is missing or damaged, PAD | what is behind, PAD
 
 * A directory's sector holds all its names, a FAT sector all chains: what is being written can be destroyed whole by a
   cut. So there is a copy in another directory, the two are never written side by side, and the root's sector, which
@@ -44,6 +44,7 @@ from firmware.rootca.files import (
     NAMES,
     PAD,
     PAD_SECTORS,
+    PRIMARY,
     SERIAL,
     CardCa,
     Files,
@@ -109,9 +110,10 @@ class RootCa:
         """The next serial number, which from now on is used up."""
         text = serial_file_from_number(ca.next_serial + 1)
         for directory in DIRECTORIES:
-            self._put(volume, f"{directory}/{SERIAL}", text)
+            in_place = self._put(volume, f"{directory}/{SERIAL}", text)
             await self._kernel.switch()
-        await self._pad(volume)
+            if directory == PRIMARY or not in_place:
+                await self._pad(volume)
         return ca.next_serial
 
     async def backup(self, volume: Volume, name: str, pem: str) -> str:
@@ -152,13 +154,19 @@ class RootCa:
         self._put(volume, PAD, self._kernel.now_ns.to_bytes(8, "little") * (PAD_SECTORS * SECTOR_BYTES // 8))
         await self._kernel.switch()
 
-    def _put(self, volume: Volume, path: str, data: bytes) -> None:
-        """In place where the size allows it: then neither directory nor FAT is touched. Else by a shadow copy."""
+    def _put(self, volume: Volume, path: str, data: bytes) -> bool:
+        """In place where the size allows it: then neither directory nor FAT is touched. Else by a shadow copy.
+
+        Gives whether it was in place. A shadow copy that a card forgets in part may leave a file with wrong content: as
+        long as that is so, the other copy must not be touched.
+        """
         with booked(self._kernel, "card"):
-            if _size(volume, path) == len(data):
+            in_place = _size(volume, path) == len(data)
+            if in_place:
                 volume.overwrite(path, data)
             else:
                 volume.replace(path, data)
+        return in_place
 
     def _directory(self, volume: Volume, path: str) -> None:
         with booked(self._kernel, "card"):

@@ -1,0 +1,84 @@
+"""The cards of a sweep: every FAT, with two copies of it and with one, and what lies on them that is nobody's business.
+
+Small, so that a state costs little; the clusters as PCs and ``mkfs`` make them, and once the smallest there are, where
+every file is a chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cfcard import SECTOR_BYTES, RamDevice
+from cfcard.fat import Fat, write_mbr
+from cfcard.fat.partition import find_volume
+
+__all__ = ["BYSTANDERS", "VOLUMES", "Format", "blank", "new_card"]
+
+MIB = 1 << 20
+
+BYSTANDERS: dict[str, bytes] = {
+    "/README.TXT": b"This card belongs to somebody.\r\n",
+    "/Documents of the owner/a letter.txt": b"Dear reader, " * 800,
+    "/Documents of the owner/empty": b"",
+}
+"""Files that no operation of the firmware may touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a card is formatted."""
+
+    name: str
+    fat: int
+    size_bytes: int
+    fats: int = 2
+    mbr: bool = False
+    weight: float = 1.0
+    """How many samples are drawn here, of those asked for: a state on a large FAT takes several times as long."""
+
+
+VOLUMES = (
+    Format("fat12", 12, 1 * MIB),
+    Format("fat12-one", 12, 1 * MIB, fats=1),
+    Format("fat16", 16, 17 * MIB),
+    Format("fat16-one", 16, 17 * MIB, fats=1),
+    Format("fat16-mbr", 16, 18 * MIB, mbr=True),
+    Format("fat16-tiny", 16, 3 * MIB),
+    Format("fat32", 32, 34 * MIB, weight=0.25),
+    Format("fat32-one", 32, 34 * MIB, fats=1, weight=0.25),
+)
+
+
+def blank(form: Format) -> RamDevice:
+    """A formatted card without any file."""
+    card = RamDevice(form.size_bytes)
+    if form.mbr:
+        write_mbr(card, serial=0x5EED)
+    Fat().mkfs(card, fat=form.fat, serial=0x5EED_0001)
+    if form.fats == 1:
+        _forget_first_fat(card)
+    return card
+
+
+def new_card(form: Format) -> RamDevice:
+    """A formatted card with somebody's files on it."""
+    card = blank(form)
+    volume = Fat().mount(card)
+    for path, content in BYSTANDERS.items():
+        directory = path.rpartition("/")[0]
+        if directory and directory[1:] not in {row[0] for row in volume.ilistdir("/")}:
+            volume.mkdir(directory)
+        volume.replace(path, content)
+    volume.umount()
+    return card
+
+
+def _forget_first_fat(card: RamDevice) -> None:
+    """Makes the first FAT part of the reserved sectors: what is left is a volume with one, as some firmware formats."""
+    sectors, bpb = find_volume(card)
+    for lba in {0, bpb.backup}:
+        boot = sectors.read(lba)
+        boot[14:16] = (bpb.reserved + bpb.fat_sectors).to_bytes(2, "little")
+        boot[16] = 1
+        sectors.write(lba, boot)
+    assert len(boot) == SECTOR_BYTES
