@@ -1,8 +1,8 @@
 """Foreign readers of our volumes: after thousands of random operations all of them find the same names and bytes.
 
 Each reader is a process of its own (``foreign/``) that copies everything on the card into a folder. Those from PyPI
-come with the extra ``peers``; a reader that is not there is skipped, also under ``CI=true``, because none of them is
-packaged everywhere.
+come with the extra ``peers``. A reader that is not there is skipped, also under ``CI=true`` (but for mtools), because
+none of them is packaged everywhere.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from cfcard.fat import Fat, Volume
 STEPS = 3_000
 SIZES = {12: 15 << 20, 16: 64 << 20, 32: 64 << 20}
 
-PROGRAMS = {"mtools": "mcopy", "micropython": "micropython"}
+PROGRAMS = ("mtools", "micropython")
 MODULES = {"dissect.fat": "dissect.fat.fat", "fatfs-ng": "fatfs.partition_extended", "pyfatfs": "pyfatfs.PyFatFS"}
-READERS = [*PROGRAMS, *MODULES]
+READERS = [pytest.param(reader, marks=pytest.mark.peer(reader)) for reader in (*PROGRAMS, *MODULES)]
 
 PLAIN = ["A.TXT", "cakey.pem", "a long name with blanks.text", "y" * 120, "two.dots.pem", "Mixed.Txt", "x~1.pem"]
 FAR = ["Größe.pem", "日本語の名前.txt", "Ωμέγα", "cakey.pem", "ÄÖÜ", "é" * 60]
-READERS_OF_FAR = ["mtools", "dissect.fat", "pyfatfs"]
+READERS_OF_FAR = [
+    pytest.param(reader, marks=pytest.mark.peer(reader)) for reader in ("mtools", "dissect.fat", "pyfatfs")
+]
 """fatfs-ng takes ASCII paths, MicroPython is built for one code page; mtools knows no character beyond 16 bits."""
 
 Tree = dict[str, bytes | None]
@@ -170,32 +172,40 @@ def far(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return make_card(tmp_path_factory.mktemp("far"), int(request.param), FAR, 300)
 
 
-def command(reader: str) -> list[str]:
-    """How to start ``reader``; image and folder follow. Skips where it is not there."""
+Read = Callable[[str, Path], Tree]
+
+
+@pytest.fixture
+def read_by(require_program: Callable[[str], str], tmp_path: Path) -> Read:
+    """Gives everything that a reader finds on an image; skips where it is not there."""
+
+    def read(reader: str, image: Path) -> Tree:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        words = [*command(reader, require_program), str(image), *(["::/"] if reader == "mtools" else []), str(folder)]
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull}
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        paths = ((path, "/" + str(path.relative_to(folder))) for path in folder.rglob("*"))
+        return {name: path.read_bytes() if path.is_file() else None for path, name in paths}
+
+    return read
+
+
+def command(reader: str, require_program: Callable[[str], str]) -> list[str]:
+    """How to start ``reader``; image and folder follow."""
     foreign = Path(__file__).parent / "foreign"
-    if reader in PROGRAMS:
-        program = shutil.which(PROGRAMS[reader])
+    if reader == "mtools":
+        return [require_program("mcopy"), "-s", "-n", "-i"]
+    if reader == "micropython":
+        program = shutil.which(reader)
         if program is None:
-            pytest.skip(f"{reader} is not installed here")
-        if reader == "mtools":
-            return [program, "-s", "-n", "-i"]
+            pytest.skip("micropython is not installed here")
         return [program, "-X", "heapsize=64M", str(foreign / "micropython_reader.py")]
     tried = subprocess.run([sys.executable, "-c", f"import {MODULES[reader]}"], capture_output=True, check=False)
     if tried.returncode:
         pytest.skip(f"{reader} is not installed here, or does not start with this Python")
     return [sys.executable, str(foreign / f"{reader.split('.')[0].split('-')[0]}_reader.py")]
-
-
-def read_by(reader: str, image: Path, folder: Path) -> Tree:
-    """Everything that ``reader`` finds."""
-    folder.mkdir()
-    words = [*command(reader), str(image), *(["::/"] if reader == "mtools" else []), str(folder)]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return {
-        "/" + str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
-    }
 
 
 def differences(found: Tree, expected: Tree) -> list[str]:
@@ -206,18 +216,18 @@ def differences(found: Tree, expected: Tree) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
-def test_reader_finds_every_byte_after_thousands_of_operations(plain: Card, tmp_path: Path, reader: str) -> None:
+def test_reader_finds_every_byte_after_thousands_of_operations(plain: Card, read_by: Read, reader: str) -> None:
     assert len(plain.tree) > 100
-    assert differences(read_by(reader, plain.image, tmp_path / "out"), plain.tree) == []
+    assert differences(read_by(reader, plain.image), plain.tree) == []
 
 
 @pytest.mark.parametrize("reader", READERS_OF_FAR)
-def test_reader_finds_names_from_everywhere(far: Card, tmp_path: Path, reader: str) -> None:
-    assert differences(read_by(reader, far.image, tmp_path / "out"), far.tree) == []
+def test_reader_finds_names_from_everywhere(far: Card, read_by: Read, reader: str) -> None:
+    assert differences(read_by(reader, far.image), far.tree) == []
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_reader_sees_when_a_byte_is_wrong(tmp_path: Path, reader: str) -> None:
+def test_reader_sees_when_a_byte_is_wrong(tmp_path: Path, read_by: Read, reader: str) -> None:
     image, tree = make_card(tmp_path, 12, PLAIN, 60)
     path, data = next((path, data) for path, data in tree.items() if data)
     device = ImageDevice(image)
@@ -225,4 +235,4 @@ def test_reader_sees_when_a_byte_is_wrong(tmp_path: Path, reader: str) -> None:
     volume.overwrite(path, data[:-1] + bytes((data[-1] ^ 1,)))
     volume.umount()
     device.close()
-    assert differences(read_by(reader, image, tmp_path / "out"), tree) == [path]
+    assert differences(read_by(reader, image), tree) == [path]
