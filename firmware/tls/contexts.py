@@ -72,7 +72,7 @@ class ContextCache:
         key = (role, credentials, profile, asking)
         context = self._contexts.get(key)
         if context is None:
-            context = make_context(credentials, profile, asking)
+            context = make_context(credentials, profile, asking, by_name=role is Role.SERVER)
             while len(self._contexts) >= CONTEXTS:
                 self._contexts.popitem(last=False)
             self._contexts[key] = context
@@ -81,8 +81,14 @@ class ContextCache:
         return context
 
 
-def make_context(credentials: Credentials | None, profile: Profile, asking: Asking = Asking.NOTHING) -> SSL.Context:
-    """A context that takes no session back and never renegotiates."""
+def make_context(
+    credentials: Credentials | None, profile: Profile, asking: Asking = Asking.NOTHING, *, by_name: bool = False
+) -> SSL.Context:
+    """A context that takes no session back and never renegotiates.
+
+    Args:
+        by_name: whether connections of it choose their certificate by the name that a client asks for.
+    """
     # Imported here, not above: a board that never speaks TLS need not load OpenSSL.
     from OpenSSL import SSL
 
@@ -103,7 +109,8 @@ def make_context(credentials: Credentials | None, profile: Profile, asking: Aski
         hooks.ask_for_certificate(context, required=asking is Asking.CERTIFICATE)
     hooks.offer_groups(context, profile.groups)
     hooks.forward_messages(context)
-    hooks.forward_server_names(context)
+    if by_name:
+        hooks.forward_server_names(context)
     if credentials is not None:
         _present(context, credentials)
     return context

@@ -24,17 +24,24 @@ that work is small, and so it is here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from firmware.errors import CertificateError
 from firmware.hal import Costs
 from firmware.tls.credentials import Credentials
-from firmware.tls.messages import TLS_1_3, Alert, HandshakeEvent, TlsEvent, certificates_from_message
+from firmware.tls.messages import TLS_1_3, HandshakeEvent, TlsEvent, certificates_from_message
 from firmware.tls.suites import ServerChoice, choice_from_server_hello, group_from_server_key_exchange
 
 __all__ = ["Charge", "CostMeter"]
 
 Charge = tuple[str, int]
 """(kind, cycles)."""
+
+Charging = Callable[[Charge], None]
+"""Where a charge is put down."""
+
+HEADER_BYTES = 4
+"""Type and length in front of each handshake message (RFC 5246 7.4)."""
 
 
 class CostMeter:
@@ -54,26 +61,16 @@ class CostMeter:
         self._began = False
         self._transcript_bytes = 0
         self._peer_verification: Charge = ("rsa-public", costs.rsa_public(1024))
-        self._prices: dict[str, Callable[[HandshakeEvent], Iterable[Charge]]] = {
-            "ClientHello": self._client_hello,
-            "ServerHello": self._server_hello,
-            "Certificate": self._certificate,
-            "ServerKeyExchange": self._server_key_exchange,
-            "ClientKeyExchange": self._client_key_exchange,
-            "CertificateVerify": self._certificate_verify,
-            "Finished": self._finished,
-        }
 
     def handshake(self, events: Iterable[TlsEvent]) -> list[Charge]:
         """The work behind these events, in their order."""
         charges: list[Charge] = []
         for event in events:
-            if isinstance(event, Alert):
-                continue
-            self._transcript_bytes += event.size_bytes
-            price = self._prices.get(event.name)
-            if price is not None:
-                charges += price(event)
+            if isinstance(event, HandshakeEvent):
+                self._transcript_bytes += len(event.body) + HEADER_BYTES
+                price = PRICES.get(event.name)
+                if price is not None:
+                    price(self, event, charges.append)
         return charges
 
     def records(self, size_bytes: int) -> list[Charge]:
@@ -86,44 +83,46 @@ class CostMeter:
             ("hash", self._costs.digest(suite.mac, size_bytes)),
         ]
 
-    def _client_hello(self, _event: HandshakeEvent) -> Iterable[Charge]:
+    def _client_hello(self, _event: HandshakeEvent, charge: Charging) -> None:
         if not self._began:  # a second one answers a HelloRetryRequest
             self._began = True
-            yield "tls", self._costs.handshake
+            charge(("tls", self._costs.handshake))
 
-    def _server_hello(self, event: HandshakeEvent) -> Iterable[Charge]:
+    def _server_hello(self, event: HandshakeEvent, charge: Charging) -> None:
         self._choice = choice_from_server_hello(event.body)
         if self._choice.group is not None and not self._choice.retry:
-            yield "tls", self._costs.key_exchange(self._choice.group)
+            charge(("tls", self._costs.key_exchange(self._choice.group)))
 
-    def _certificate(self, event: HandshakeEvent) -> Iterable[Charge]:
-        chain = certificates_from_message(event.body, self._version >= TLS_1_3)
+    def _certificate(self, event: HandshakeEvent, charge: Charging) -> None:
         if event.sent:
-            if self.credentials is not None and chain:
-                yield "hash", self._costs.digest(self.credentials.signature_hash, len(chain[0]))
-        elif chain:
+            if self.credentials is not None:
+                size_bytes = len(self.credentials.chain_der[0])
+                charge(("hash", self._costs.digest(self.credentials.signature_hash, size_bytes)))
+            return
+        chain = certificates_from_message(event.body, self._version >= TLS_1_3)
+        if chain:
             if not self._judged:
-                yield "parse", self._costs.certificate * len(chain)
+                charge(("parse", self._costs.certificate * len(chain)))
             self._peer_verification = self._verification(chain[0])
 
-    def _server_key_exchange(self, event: HandshakeEvent) -> Iterable[Charge]:
+    def _server_key_exchange(self, event: HandshakeEvent, charge: Charging) -> None:
         self._group = group_from_server_key_exchange(event.body)
-        yield "tls", self._costs.key_exchange(self._group) // 2
-        yield self._private() if event.sent else self._peer_verification
+        charge(("tls", self._costs.key_exchange(self._group) // 2))
+        charge(self._private() if event.sent else self._peer_verification)
 
-    def _client_key_exchange(self, event: HandshakeEvent) -> Iterable[Charge]:
+    def _client_key_exchange(self, event: HandshakeEvent, charge: Charging) -> None:
         if self._group:
-            yield "tls", self._costs.key_exchange(self._group) // 2
+            charge(("tls", self._costs.key_exchange(self._group) // 2))
         else:
-            yield self._peer_verification if event.sent else self._private()
+            charge(self._peer_verification if event.sent else self._private())
 
-    def _certificate_verify(self, event: HandshakeEvent) -> Iterable[Charge]:
-        yield self._private() if event.sent else self._peer_verification
+    def _certificate_verify(self, event: HandshakeEvent, charge: Charging) -> None:
+        charge(self._private() if event.sent else self._peer_verification)
 
-    def _finished(self, _event: HandshakeEvent) -> Iterable[Charge]:
+    def _finished(self, _event: HandshakeEvent, charge: Charging) -> None:
         size_bytes, self._transcript_bytes = self._transcript_bytes, 0
         for algorithm in self._choice.transcript_hashes if self._choice is not None else ():
-            yield "hash", self._costs.digest(algorithm, size_bytes)
+            charge(("hash", self._costs.digest(algorithm, size_bytes)))
 
     @property
     def _version(self) -> int:
@@ -141,6 +140,18 @@ class CostMeter:
         return "rsa-public", self._costs.rsa_public(bits)
 
 
+PRICES: dict[str, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
+    "ClientHello": CostMeter._client_hello,
+    "ServerHello": CostMeter._server_hello,
+    "Certificate": CostMeter._certificate,
+    "ServerKeyExchange": CostMeter._server_key_exchange,
+    "ClientKeyExchange": CostMeter._client_key_exchange,
+    "CertificateVerify": CostMeter._certificate_verify,
+    "Finished": CostMeter._finished,
+}
+
+
+@lru_cache(maxsize=64)
 def _modulus_bits(der: bytes) -> int:
     """Length of the RSA key in a certificate (RFC 5280 4.1). CertificateError where there is none."""
     from firmware.x509.der import BIT_STRING, INTEGER, SEQUENCE, Reader, bits_from_element

@@ -24,13 +24,20 @@ takes any.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judge, Judgement, Role
-from firmware.tls.messages import TLS_1_3, Alert, TlsEvent, certificates_from_message, event_from_message
+from firmware.tls.messages import (
+    TLS_1_3,
+    Alert,
+    HandshakeEvent,
+    TlsEvent,
+    certificates_from_message,
+    event_from_message,
+)
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -39,10 +46,6 @@ __all__ = ["Engine", "State", "Step"]
 
 RECORD_BYTES = 16_384
 """Largest plaintext of one record, RFC 8446 5.1."""
-
-HANDSHAKE_RECORD = 22
-CERTIFICATE_MESSAGE = b"\x0b"
-"""RFC 5246 6.2.1 and 7.4."""
 
 LONGEST_NAME_BYTES = 253
 """RFC 1035 2.3.4, without the length bytes at both ends."""
@@ -57,8 +60,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What came of one call."""
 
     output: bytes
@@ -88,9 +90,7 @@ class Engine:
         judge: Judge | None = None,
         context_for_name: Callable[[str | None], SSL.Context] | None = None,
     ) -> None:
-        from OpenSSL import SSL
-
-        from firmware.tls import hooks
+        openssl, hooks = _openssl()
 
         self.role = role
         self.state = State.HANDSHAKE
@@ -102,15 +102,14 @@ class Engine:
         """What the judge said; None: nobody was asked, or there was nothing to judge."""
         self._judge = judge
         self._context_for_name = context_for_name
-        self._connection = SSL.Connection(context, None)
-        self._hooks = hooks.hooks_of(self._connection)
-        self._errors = SSL
-        if judge is not None:
-            self._hooks.alert_for_peer = self._alert_for_peer
+        self._connection: SSL.Connection = openssl.Connection(context, None)
+        self._events: list[TlsEvent] = []
+        self._error: BaseException | None = None
+        self._hooks = hooks
+        hooks.attach(self._connection, self)
+        self._errors = openssl
         if role is Role.SERVER:
             self._connection.set_accept_state()
-            if context_for_name is not None:
-                self._hooks.serve_name = self._serve_name
         else:
             self._connection.set_connect_state()
             if server_name is not None and not is_address(server_name):
@@ -129,7 +128,7 @@ class Engine:
     def step(self, data: bytes) -> Step:
         """Takes what came from the wire, any number of bytes, and goes as far as that goes."""
         if data and self.state in (State.HANDSHAKE, State.OPEN):
-            self._connection.bio_write(data)
+            self._hooks.feed(self._connection, data)
         plaintext = b""
         if self.state is State.HANDSHAKE:
             self._handshake()
@@ -175,46 +174,58 @@ class Engine:
 
     def _handshake(self) -> None:
         try:
-            self._connection.do_handshake()
-        except self._errors.WantReadError:
-            return
+            if self._hooks.shake_hands(self._connection):
+                self.state = State.OPEN
         except self._errors.Error as error:
-            self._raise_hook_error()
+            self._raise_own_error()
             self._fail(_reason(error))
-        else:
-            self.state = State.OPEN
 
-    def _alert_for_peer(self) -> int | None:
-        """OpenSSL asks in the middle of a handshake, several times for one chain."""
-        if self.judgement is None:
-            self._note_chain()
-            assert self._judge is not None
-            self.judgement = self._judge(self.peer_chain_der)
-        return None if self.judgement.ok else self.judgement.alert
-
-    def _serve_name(self, name: str | None) -> None:
-        assert self._context_for_name is not None
-        self._connection.set_context(self._context_for_name(name))
-
-    def _raise_hook_error(self) -> None:
-        error, self._hooks.error = self._hooks.error, None
+    def _raise_own_error(self) -> None:
+        error, self._error = self._error, None
         if error is not None:
             self._judge = None  # who would only fail again
             self._fail("given up")
             raise error
 
+    # -- what OpenSSL reports and asks in the middle of a handshake (`hooks.Owner`)
+
+    def hear(self, sent: bool, kind: int, data: bytes) -> None:
+        """Notes a message; the peer's certificates are known before anything is made of them."""
+        event = event_from_message(sent, kind, data)
+        if event is None:
+            return
+        self._events.append(event)
+        if not sent and isinstance(event, HandshakeEvent) and event.name == "Certificate":
+            tls13 = self._connection.get_protocol_version() >= TLS_1_3
+            self.peer_chain_der = certificates_from_message(event.body, tls13)
+
+    def alert_for_peer(self) -> int | None:
+        """OpenSSL asks several times for one chain; the judge is asked once. An alert's code, or None: accepted."""
+        if self._judge is None:
+            return None
+        if self.judgement is None:
+            self.judgement = self._judge(self.peer_chain_der)
+        return None if self.judgement.ok else self.judgement.alert
+
+    def serve_name(self, name: str | None) -> None:
+        """Turns to the context for a name that a client asks for."""
+        if self._context_for_name is not None:
+            self._connection.set_context(self._context_for_name(name))
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps what a judge or a lookup raised until OpenSSL has returned."""
+        self._error = error
+
     def _receive(self) -> bytes:
-        chunks = []
+        plaintext = b""
         try:
-            while True:
-                chunks.append(self._connection.recv(RECORD_BYTES))
-        except self._errors.WantReadError:
-            pass
+            while (piece := self._hooks.receive(self._connection)) is not None:
+                plaintext += piece
         except self._errors.ZeroReturnError:
             self._answer_close()
         except self._errors.Error as error:
             self._fail(_reason(error))
-        return b"".join(chunks)
+        return plaintext
 
     def _answer_close(self) -> None:
         """RFC 5246 7.2.1: a close_notify is answered with one."""
@@ -229,11 +240,10 @@ class Engine:
         self.failure = reason
 
     def _result(self, plaintext: bytes) -> Step:
-        self._note_chain()
         if self.state is State.FAILED and self._judge is not None and self.judgement is None and self.peer_chain_der:
             # OpenSSL could not read what the peer showed, and has refused it: our judge can say what is wrong with it.
             self.judgement = self._judge(self.peer_chain_der)
-        events = self._events()
+        events, self._events = tuple(self._events), []
         if self.state is State.FAILED:
             # The alert says more, and in the standards' words, than OpenSSL's own reason.
             for alert in (event for event in events if isinstance(event, Alert) and event.fatal):
@@ -241,31 +251,21 @@ class Engine:
                     self.failure = f"sent alert {alert.name}, {self._refusal or self.failure}"
                 else:
                     self.failure = f"received alert {alert.name}"  # OpenSSL's reason says the same in older words
-        return Step(self._output(), events, plaintext, self.state)
+        return Step(self._hooks.drain(self._connection), events, plaintext, self.state)
 
     @property
     def _refusal(self) -> str:
         return "" if self.judgement is None or self.judgement.ok else self.judgement.sentence
 
-    def _note_chain(self) -> None:
-        """Finds what the peer showed in the messages of this step."""
-        for sent, kind, data in self._hooks.messages:
-            if not sent and kind == HANDSHAKE_RECORD and data[:1] == CERTIFICATE_MESSAGE:
-                tls13 = self._connection.get_protocol_version() >= TLS_1_3
-                self.peer_chain_der = certificates_from_message(data[4:], tls13)
 
-    def _events(self) -> tuple[TlsEvent, ...]:
-        messages, self._hooks.messages = self._hooks.messages, []
-        events = (event_from_message(*message) for message in messages)
-        return tuple(event for event in events if event is not None)
+@cache
+def _openssl() -> tuple[Any, Any]:
+    """pyOpenSSL and our hooks in it. Loaded late: a board that never speaks TLS need not do that."""
+    from OpenSSL import SSL
 
-    def _output(self) -> bytes:
-        chunks = []
-        try:
-            while True:
-                chunks.append(self._connection.bio_read(65_536))
-        except self._errors.WantReadError:
-            return b"".join(chunks)
+    from firmware.tls import hooks
+
+    return SSL, hooks
 
 
 def _wire_name(name: str) -> bytes:
@@ -283,6 +283,8 @@ def is_address(host: str) -> bool:
     """Whether a host is named by its IP address, which is no server name to indicate (RFC 6066 3)."""
     from ipaddress import ip_address
 
+    if not host[:1].isdigit() and ":" not in host:
+        return False
     try:
         ip_address(host.strip("[]"))
     except ValueError:

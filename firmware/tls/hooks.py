@@ -7,9 +7,9 @@ on. What is used of it is checked when this module is imported.
 
 OpenSSL calls back in the middle of a handshake::
 
-    message complete -> _on_message -> the connection's list of messages
-    ClientHello      -> _on_server_name -> another context, with another certificate
-    Certificate      -> OpenSSL's own path check, which trusts nobody -> _on_certificate -> our judge, once -> alert
+    message complete -> _on_message -> the owner hears it
+    ClientHello      -> _on_server_name -> the owner turns to another context, with another certificate
+    Certificate      -> OpenSSL's own path check, which trusts nobody -> _on_certificate -> the owner's judge -> alert
 
 OpenSSL reports each objection of its own to ``_on_certificate``; the first report is answered with our judgement, and
 so is every further one.
@@ -17,9 +17,8 @@ so is every further one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, Protocol, cast
+from weakref import ref
 
 import OpenSSL
 from OpenSSL import SSL, _util
@@ -27,27 +26,37 @@ from OpenSSL import SSL, _util
 from firmware.tls.errors import CredentialsError, TlsError
 
 __all__ = [
-    "ConnectionHooks",
+    "Owner",
     "ask_for_certificate",
+    "attach",
+    "drain",
+    "feed",
     "forward_messages",
     "forward_server_names",
-    "hooks_of",
     "offer_groups",
+    "receive",
+    "shake_hands",
     "use_certificates",
 ]
 
 NEEDED = (
     "BIO_free",
     "BIO_new_mem_buf",
+    "BIO_read",
+    "BIO_write",
     "ERR_clear_error",
     "SSL_CTX_add_extra_chain_cert",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_msg_callback",
     "SSL_CTX_set_tlsext_servername_callback",
     "SSL_CTX_set_verify",
+    "SSL_CTX_set_verify_depth",
     "SSL_CTX_use_certificate",
+    "SSL_do_handshake",
+    "SSL_get_error",
     "SSL_get_ex_data_X509_STORE_CTX_idx",
     "SSL_get_servername",
+    "SSL_read",
     "X509_STORE_CTX_get_ex_data",
     "X509_STORE_CTX_set_error",
     "X509_free",
@@ -71,30 +80,36 @@ def check_binding(binding: object) -> None:
 
 
 check_binding(lib)
-if not hasattr(SSL.Connection(SSL.Context(SSL.TLS_METHOD)), "_ssl") or not hasattr(
-    SSL.Context(SSL.TLS_METHOD), "_context"
-):
+USED = ("_ssl", "_into_ssl", "_from_ssl", "_raise_ssl_error")
+"""Of a connection."""
+
+_trial = SSL.Context(SSL.TLS_METHOD)
+if not hasattr(_trial, "_context") or not all(hasattr(SSL.Connection(_trial, None), name) for name in USED):
     raise TlsError(f"pyOpenSSL {OpenSSL.__version__} hides its connection; needed is {PINNED}")
 
 
-class ConnectionHooks:
-    """What OpenSSL reports of one connection, and what it asks."""
+class Owner(Protocol):
+    """Whoever drives a connection: hears of it, and is asked."""
 
-    __slots__ = ("__weakref__", "alert_for_peer", "error", "messages", "serve_name")
+    def hear(self, sent: bool, kind: int, data: bytes) -> None:
+        """One message: whether it is ours, the record's type, its bytes."""
+        ...
 
-    def __init__(self) -> None:
-        self.messages: list[tuple[bool, int, bytes]] = []
-        """In order: (sent by us, record type, bytes)."""
-        self.alert_for_peer: Callable[[], int | None] | None = None
+    def alert_for_peer(self) -> int | None:
         """Judges the peer's certificates, which are in the last message; None: accepted, else the alert's code."""
-        self.serve_name: Callable[[str | None], None] | None = None
+        ...
+
+    def serve_name(self, name: str | None) -> None:
         """Turns to the context that serves a client asking for this name, or for none."""
-        self.error: BaseException | None = None
-        """What one of the two raised. An exception cannot pass through OpenSSL: whoever called that has to raise it."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """One of the two raised this. It cannot pass through OpenSSL, so whoever called that has to raise it."""
+        ...
 
 
-_hooks: WeakValueDictionary[int, ConnectionHooks] = WeakValueDictionary()
-"""By the address of OpenSSL's connection object."""
+_owners: dict[Any, ref[Owner]] = {}
+"""By OpenSSL's connection object. Weak, so that a connection goes with its owner, and without a garbage collector."""
 
 HANDSHAKE = 22
 ALERT = 21
@@ -103,12 +118,23 @@ ALERT = 21
 
 def _on_message(sent: int, _version: int, kind: int, buffer: Any, size: int, ssl: Any, _argument: Any) -> None:
     """Called by OpenSSL for every protocol message, decrypted, before it is acted upon. Must not raise."""
-    if kind not in (HANDSHAKE, ALERT):
+    if kind != HANDSHAKE and kind != ALERT:
         return
-    hooks = _hooks.get(_address(ssl))
-    if hooks is not None:
-        hooks.messages.append((bool(sent), kind, bytes(ffi.buffer(buffer, size))))
+    owner = _owner(ssl)
+    if owner is not None:
+        owner.hear(bool(sent), kind, _buffer(buffer, size)[:])
 
+
+_buffer: Any = ffi.buffer
+
+
+def _owner(ssl: Any) -> Owner | None:
+    known = _owners.get(ssl)
+    return None if known is None else known()
+
+
+CONNECTION_INDEX: int = lib.SSL_get_ex_data_X509_STORE_CTX_idx()
+"""Where a verification keeps its connection."""
 
 INTERNAL_ERROR = 80
 UNSPECIFIED = 1
@@ -128,21 +154,21 @@ VERIFY_ERROR_OF_ALERT = {
 
 def _on_certificate(_ok: int, store: Any) -> int:
     """Called by OpenSSL for each certificate of the peer and each objection to it. 1 accepts. Must not raise."""
-    ssl = lib.X509_STORE_CTX_get_ex_data(store, lib.SSL_get_ex_data_X509_STORE_CTX_idx())
-    alert = _alert_for(_hooks.get(_address(ssl)))
+    ssl = lib.X509_STORE_CTX_get_ex_data(store, CONNECTION_INDEX)
+    alert = _alert_for(_owner(ssl))
     # Accepted means without any error, whatever OpenSSL itself objects to.
     code = 0 if alert is None else VERIFY_ERROR_OF_ALERT.get(alert, UNSPECIFIED)
     lib.X509_STORE_CTX_set_error(store, code)
     return int(alert is None)
 
 
-def _alert_for(hooks: ConnectionHooks | None) -> int | None:
-    if hooks is None or hooks.alert_for_peer is None:
+def _alert_for(owner: Owner | None) -> int | None:
+    if owner is None:
         return INTERNAL_ERROR
     try:
-        return hooks.alert_for_peer()
+        return owner.alert_for_peer()
     except BaseException as error:  # power may be cut while the judge looks at the trust list
-        hooks.error = error
+        owner.fail(error)
         return INTERNAL_ERROR
 
 
@@ -152,14 +178,14 @@ SERVED, REFUSED = 0, 2
 
 def _on_server_name(ssl: Any, _alert: Any, _argument: Any) -> int:
     """Called by OpenSSL for every ClientHello, also for one without a name. Must not raise."""
-    hooks = _hooks.get(_address(ssl))
-    if hooks is None or hooks.serve_name is None:
+    owner = _owner(ssl)
+    if owner is None:
         return SERVED
     name = lib.SSL_get_servername(ssl, lib.TLSEXT_NAMETYPE_host_name)
     try:
-        hooks.serve_name(None if name == ffi.NULL else ffi.string(name).decode("ascii", "replace"))
+        owner.serve_name(None if name == ffi.NULL else ffi.string(name).decode("ascii", "replace"))
     except BaseException as error:
-        hooks.error = error
+        owner.fail(error)
         return REFUSED
     return SERVED
 
@@ -169,31 +195,83 @@ _verify_callback: Any = ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_certi
 _name_callback: Any = ffi.callback("int (*)(SSL *, int *, void *)", _on_server_name, error=REFUSED)
 
 
-def _address(ssl: Any) -> int:
-    return int(ffi.cast("uintptr_t", ssl))
-
-
 def forward_messages(context: SSL.Context) -> None:
-    """Makes connections of ``context`` report their messages to their hooks."""
+    """Makes connections of ``context`` report their messages to their owners."""
     lib.SSL_CTX_set_msg_callback(context._context, _message_callback)
 
 
 def forward_server_names(context: SSL.Context) -> None:
-    """Makes servers of ``context`` ask their hooks which certificate a client is to see."""
+    """Makes servers of ``context`` ask their owners which certificate a client is to see."""
     lib.SSL_CTX_set_tlsext_servername_callback(context._context, _name_callback)
 
 
 def ask_for_certificate(context: SSL.Context, required: bool) -> None:
-    """Makes connections of ``context`` have their peer judged by their hooks; servers ask for a certificate then."""
+    """Makes connections of ``context`` have their peer judged by their owners; servers ask for a certificate then."""
     mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if required else 0)
+    # OpenSSL need not look for a path, nor verify signatures, of which the judge will hear nothing.
+    lib.SSL_CTX_set_verify_depth(context._context, 0)
     lib.SSL_CTX_set_verify(context._context, mode, _verify_callback)
 
 
-def hooks_of(connection: SSL.Connection) -> ConnectionHooks:
-    """The hooks of ``connection``; they are called as long as somebody keeps them."""
-    hooks = ConnectionHooks()
-    _hooks[_address(connection._ssl)] = hooks
-    return hooks
+OUTPUT_BYTES = 65_536
+"""Taken out of OpenSSL at once: more than a flight of a handshake mostly is."""
+
+_room: Any = ffi.new("char[]", OUTPUT_BYTES)
+
+
+def shake_hands(connection: SSL.Connection) -> bool:
+    """As ``do_handshake``, but False where more is wanted of the peer: an exception for each flight costs too much.
+
+    SSL.Error when the handshake has failed.
+    """
+    unbound: Any = connection
+    result = lib.SSL_do_handshake(unbound._ssl)
+    if result <= 0:
+        if lib.SSL_get_error(unbound._ssl, result) == lib.SSL_ERROR_WANT_READ:
+            return False
+        unbound._raise_ssl_error(unbound._ssl, result)
+    return True
+
+
+def receive(connection: SSL.Connection) -> bytes | None:
+    """As ``recv`` of one record, but None where more is wanted of the peer. SSL.Error, SSL.ZeroReturnError."""
+    unbound: Any = connection
+    count = lib.SSL_read(unbound._ssl, _room, OUTPUT_BYTES)
+    if count > 0:
+        return cast(bytes, _buffer(_room, count)[:])
+    if lib.SSL_get_error(unbound._ssl, count) != lib.SSL_ERROR_WANT_READ:
+        unbound._raise_ssl_error(unbound._ssl, count)
+    return None
+
+
+def feed(connection: SSL.Connection, data: bytes) -> None:
+    """As ``bio_write``. A memory buffer takes all there is."""
+    unbound: Any = connection
+    lib.BIO_write(unbound._into_ssl, data, len(data))
+
+
+def drain(connection: SSL.Connection) -> bytes:
+    """As ``bio_read``, all there is; nothing is no exception."""
+    unbound: Any = connection
+    data = b""
+    while (count := lib.BIO_read(unbound._from_ssl, _room, OUTPUT_BYTES)) > 0:
+        data += _buffer(_room, count)[:]
+        if count < OUTPUT_BYTES:
+            break
+    return data
+
+
+def attach(connection: SSL.Connection, owner: Owner) -> None:
+    """Makes ``owner`` hear of ``connection``, as long as somebody else keeps it."""
+    ssl: Any = connection._ssl
+
+    def forget(gone: ref[Owner]) -> None:
+        # A new connection may have got the same address meanwhile.
+        if _owners.get(ssl_address) is gone:
+            del _owners[ssl_address]
+
+    ssl_address = ffi.cast("SSL *", ssl)  # the address alone: it must not keep the connection
+    _owners[ssl_address] = ref(owner, forget)
 
 
 def offer_groups(context: SSL.Context, groups: str) -> None:

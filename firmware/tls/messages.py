@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = [
     "TLS_1_3",
@@ -77,14 +77,13 @@ TLS_1_3 = 0x0304
 """Protocol version on the wire, RFC 8446 4.2.1: from here on a Certificate message has another shape."""
 
 
-@dataclass(frozen=True)
-class HandshakeEvent:
+class HandshakeEvent(NamedTuple):
     """One handshake message, sent or received."""
 
     sent: bool
     """True when it was ours."""
     name: str
-    body: bytes = field(repr=False)
+    body: bytes
     """What follows the four-byte header."""
 
     @property
@@ -92,12 +91,14 @@ class HandshakeEvent:
         """Length with the header: what goes into the transcript."""
         return len(self.body) + 4
 
+    def __repr__(self) -> str:
+        return f"<HandshakeEvent {self}, {self.size_bytes} bytes>"
+
     def __str__(self) -> str:
         return f"{'>' if self.sent else '<'}{self.name}"
 
 
-@dataclass(frozen=True)
-class Alert:
+class Alert(NamedTuple):
     """One alert, sent or received."""
 
     sent: bool
@@ -128,10 +129,10 @@ def alert_sentence(alert: Alert, peer: str) -> str:
 
 def event_from_message(sent: bool, kind: int, data: bytes) -> TlsEvent | None:
     """Reads what OpenSSL's message callback reports: record type 22 (handshake) or 21 (alert). None: not complete."""
+    if kind == 22 and len(data) >= 4:
+        return HandshakeEvent(sent, MESSAGE_NAMES.get(data[0]) or f"handshake_{data[0]}", data[4:])
     if kind == 21 and len(data) >= 2:
         return Alert(sent, data[0] == FATAL, data[1])
-    if kind == 22 and len(data) >= 4:
-        return HandshakeEvent(sent, MESSAGE_NAMES.get(data[0], f"handshake_{data[0]}"), data[4:])
     return None
 
 

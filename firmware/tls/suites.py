@@ -6,6 +6,7 @@ Sources: RFC 5246 A.5, RFC 5289, RFC 5288, RFC 8446 B.4, RFC 4162 (SEED), RFC 54
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["GROUPS", "ServerChoice", "Suite", "choice_from_server_hello", "group_from_server_key_exchange"]
 
@@ -57,13 +58,14 @@ RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e07
 """Random of a ServerHello that is in truth a HelloRetryRequest, RFC 8446 4.1.3."""
 
 SUPPORTED_VERSIONS = 43
+VERSION_EXTENSION = bytes.fromhex("002b0002")
+"""How that begins in a ServerHello (RFC 8446 4.2.1)."""
 KEY_SHARE = 51
 NAMED_CURVE = 3
 TLS_1_2 = 0x0303
 
 
-@dataclass(frozen=True)
-class ServerChoice:
+class ServerChoice(NamedTuple):
     """What a ServerHello settled."""
 
     version: int
@@ -85,7 +87,8 @@ def choice_from_server_hello(body: bytes) -> ServerChoice:
     random = body[2:34]
     position = 35 + (body[34] if len(body) > 34 else 0)
     suite = SUITES.get(int.from_bytes(body[position : position + 2], "big"), OTHER_SUITE)
-    extensions = _extensions(body[position + 3 :])
+    # Nothing else is looked for, and what TLS 1.3 brought is not there without its own version.
+    extensions = _extensions(body[position + 3 :]) if VERSION_EXTENSION in body else {}
     if SUPPORTED_VERSIONS in extensions:
         version = int.from_bytes(extensions[SUPPORTED_VERSIONS], "big")
     share = extensions.get(KEY_SHARE)

@@ -1,4 +1,4 @@
-"""Mutual TLS between two gateways: who is asked for a certificate, who is refused, what is known of it, at what cost."""
+"""Mutual TLS between two gateways: who is asked for a certificate, who is refused, what is known, at what cost."""
 
 from __future__ import annotations
 
