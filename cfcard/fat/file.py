@@ -34,7 +34,9 @@ ZEROS = bytes(64 * 1024)
 class File:
     """A file of a mounted volume, in binary mode; made by ``Volume.open``."""
 
-    def __init__(self, volume: Volume, directory: Directory, entry: Entry, *, write: bool, append: bool) -> None:
+    def __init__(
+        self, volume: Volume, directory: Directory, entry: Entry, *, write: bool, append: bool, created: bool
+    ) -> None:
         self._volume = volume
         self._directory = directory
         self._entry = entry
@@ -43,7 +45,8 @@ class File:
         self._failures = volume.sectors.failures
         self._size = entry.size
         self._position = 0
-        self._changed = False
+        self._changed = created
+        """Whether the directory entry must be written."""
         self._window = bytearray(SECTOR_BYTES)
         self._window_sector = -1
         """Which sector of the file is in the window."""

@@ -4,7 +4,7 @@ The order of writes is the whole point. Between any two sector writes the card m
 the old state or the new one, with lost clusters at worst::
 
     replace     new clusters: data | FAT 2, FAT 1 | sync | ONE directory sector: start, size, time | sync | free old
-    create      the same; the directory sector brings the name
+    create      the same; the directory sector brings the name, also for a new file that is opened, written and closed
     remove      directory sector | sync | chain freed | sync
     mkdir       the new directory's cluster | FATs | sync | the parent's sector | sync
     overwrite   the file's own sectors, nothing else
@@ -195,7 +195,8 @@ class Volume:
     def open(self, path: str, mode: str = "rb", /) -> File:
         """Opens a file in binary mode: ``r``, ``w``, ``a`` or ``x``, with ``+`` for both ways.
 
-        Writing into an existing file by ``w`` empties it first; ``replace`` is the way that survives a cut.
+        A new file reaches the card when it is flushed or closed, name and content together. Writing into an existing
+        one by ``w`` empties it first; ``replace`` is the way that survives a cut.
         """
         self._begin()
         kind, update = mode[:1], "+" in mode
@@ -203,12 +204,11 @@ class Volume:
             raise OSError(errno.EINVAL, f"mode {mode!r}: files are binary, of r w a x and +", path)
         parent, name, entry = self.tree.lookup(path)
         write = update or kind != "r"
+        created = entry is None
         if entry is None:
             if kind == "r":
                 raise OSError(errno.ENOENT, "no such file or directory", path)
             entry = parent.insert(parent.place_for(require_valid(name)), ARCHIVE, 0, 0, self.stamp())
-            parent.commit()
-            self.finish()
         elif kind == "x":
             raise OSError(errno.EEXIST, "file or directory exists", path)
         self._require_file(entry, path, write=write)
@@ -218,7 +218,7 @@ class Volume:
             parent.update(entry, 0, 0, self.stamp())
             parent.commit()
             self.release(chain)
-        file = File(self, parent, entry, write=write, append=kind == "a")
+        file = File(self, parent, entry, write=write, append=kind == "a", created=created)
         if kind == "a":
             file.seek(0, 2)
         self.tree.note_open(parent, entry, write=write)

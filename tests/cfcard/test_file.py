@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable
 
 import pytest
 
-from cfcard import LogLayer, RamDevice, VolumeFull
+from cfcard import Fault, FaultyDevice, LogLayer, RamDevice, VolumeFull
 from cfcard.fat import Fat, Volume
 
 
@@ -131,3 +132,30 @@ def test_neighbouring_clusters_are_one_transfer(make_ram: Callable[[int], RamDev
         for _ in range(256):
             file.read(2)
     assert log.read_sectors == 1, "small reads share the sector they are in"
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.TEAR_HEAD, Fault.TEAR_TAIL])
+def test_new_file_is_absent_or_whole_at_every_cut(card: RamDevice, fault: Fault) -> None:
+    for at in range(1, 100):
+        copy = card.copy()
+        device = FaultyDevice(copy)
+        volume = Fat().mount(device)
+        device.arm(fault, at)
+        with contextlib.suppress(OSError), volume.open("/a new name.text", "wb") as file:
+            file.write(b"content" * 1000)
+        again = Fat().mount(copy)
+        found = [again.read_file("/" + row[0]) for row in again.ilistdir("/")]
+        if not device.fired:
+            assert found == [b"content" * 1000]
+            return
+        assert found in ([], [b"content" * 1000])
+    raise AssertionError("the sweep did not come to its end")
+
+
+def test_new_file_is_in_the_listing_at_once_and_on_the_card_after_close(volume: Volume, card: RamDevice) -> None:
+    with volume.open("/EMPTY", "wb"):
+        assert ("EMPTY", 0x8000, 0, 0) in list(volume.ilistdir("/"))
+        with pytest.raises(FileNotFoundError):
+            Fat().mount(card).stat("/EMPTY")
+    assert Fat().mount(card).stat("/EMPTY")[6] == 0
+    assert Fat().check(card).problems == ()
