@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from board import Board, Model, ModelError, Program, Trace, VirtualClock, model_named
-from hil.errors import RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse
 from hil.gateway import FIRST_MAC, Gateway, Power
 from hil.moment import DEFAULT_TIME, time_source_from
 from hil.saved import saved_from_file
 from hil.streams import Streams
+
+if TYPE_CHECKING:
+    from hil.timeline import Timeline
+    from hil.timeline.feed import Sink
 
 TRACE_EVENTS = 100_000
 """How many events a bench keeps to be looked at; its digest covers all."""
@@ -50,6 +55,9 @@ class Bench:
         self.clock = clock if clock is not None else VirtualClock()
         self.trace = Trace(TRACE_EVENTS)
         self.gateways: list[Gateway] = []
+        self.on_start: list[Callable[[Gateway], None]] = []
+        """Called with a gateway whenever its program was started, before the program does anything."""
+        self._timelines: list[Timeline] = []
         self.repeat: str | None = None if seed is None else f"Bench(seed={seed})"
         """The command that repeats this run, for the text of failures."""
         self.streams = Streams(seed)
@@ -178,12 +186,46 @@ class Bench:
         """The newest lines of the trace."""
         return self.trace.tail(number_of_lines)
 
+    # -- timelines
+
+    def save_timeline(self, path: str | Path) -> None:
+        """Writes a timeline for Perfetto (Chrome's JSON trace format), and goes on with it until the bench is closed.
+
+        It begins as far back as the trace reaches; TLS steps and console lines are there from this call on. Call it
+        before the first power-on to have everything. EnvironmentRefused when the file cannot be written.
+        """
+        from hil.timeline import PerfettoSink
+
+        self._add_timeline(path, PerfettoSink)
+
+    def save_vcd(self, path: str | Path) -> None:
+        """The same for waveform viewers, as a value change dump: the gateways that are on the bench at this moment."""
+        from hil.timeline import VcdSink
+
+        self._add_timeline(path, VcdSink)
+
+    def flush_timelines(self) -> None:
+        """Writes to the timelines' files what has happened so far."""
+        for timeline in self._timelines:
+            timeline.flush()
+
+    def _add_timeline(self, path: str | Path, sink: Callable[[str | Path], Sink]) -> None:
+        from hil.timeline import Timeline
+
+        try:
+            made = sink(path)
+        except OSError as error:
+            raise EnvironmentRefused(f"timeline {path}: cannot be written: {error.strerror}") from error
+        self._timelines.append(Timeline(self, made))
+
     # -- its end
 
     def close(self) -> None:
-        """Switches every gateway off and closes its files. A second call does nothing."""
+        """Switches every gateway off and closes its files, timelines last. A second call does nothing."""
         for gateway in self.gateways:
             gateway.close()
+        for timeline in self._timelines:
+            timeline.close()
 
     def __enter__(self) -> Bench:
         return self

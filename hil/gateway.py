@@ -28,7 +28,9 @@ from hil.netclient import NetClient
 from hil.saved import FORMAT, Facts, Saved, card_bytes
 
 if TYPE_CHECKING:
+    from firmware.kernel import Kernel
     from hil.bench import Bench
+    from hil.budget import Budget
 
 FIRST_MAC = bytes.fromhex("0090330611ac")
 """Address of a bench's first board; the next ones count up. The reference text's IP800-06-11-ac has this one."""
@@ -89,6 +91,7 @@ class Gateway:
         self.name = _checked_name(bench, self.netbios if name is None else name)
         self.program: Program | None = None
         """What runs on it, since the last reset."""
+        self._budget: Budget | None = None
         self._power = power
         self._starts = 0
         self._start = _firmware() if program is None else program
@@ -203,6 +206,23 @@ class Gateway:
         }
 
     @property
+    def kernel(self) -> Kernel | None:
+        """The kernel of what runs on it; None while nothing does that has one."""
+        from firmware.kernel import Kernel
+
+        kernel = getattr(self.program, "kernel", self.program)
+        return kernel if isinstance(kernel, Kernel) else None
+
+    @property
+    def budget(self) -> Budget:
+        """What its CPU does, as a subject of tests; latencies are measured from the first time that it is asked for."""
+        if self._budget is None:
+            from hil.budget import Budget
+
+            self._budget = Budget(self)
+        return self._budget
+
+    @property
     def flash_image(self) -> bytes:
         """The flash chip's content at this instant."""
         return _whole(self._storage)
@@ -246,6 +266,8 @@ class Gateway:
 
     def _start_program(self, board: Board) -> Program:
         self.program = self._start(board)
+        for look in self.bench.on_start:
+            look(self)
         return self.program
 
     def _open_flash(self, flash: str | None, factory: str, content: bytes | None) -> Storage:
