@@ -1,33 +1,44 @@
-"""How fast the FAT volume is, beside mtools on the same kind of image in the same run.
+"""How fast the FAT volume is, beside mtools, FatFs and pyfatfs in the same run, and how much memory it takes.
 
-Run by hand: ``python tests/bench/bench_card.py``. Every row is the best of five, the two taking turns, because the
-speed of a host wanders. mtools pays for starting a process once per row; it is the yardstick, not the enemy.
+Run by hand: ``python tests/bench/bench_card.py``. Every row is the best of several rounds, we and mtools taking turns,
+because the speed of a host wanders. mtools pays for starting a process once per row; it is the yardstick, not the
+enemy. FatFs (``pip install fatfs-ng``) and pyfatfs (``pip install pyfatfs "setuptools<82"``) are asked when they are
+there.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from cfcard import ImageDevice, LogLayer, RamDevice
+from cfcard import BlockDevice, ImageDevice, LogLayer, RamDevice
 from cfcard.fat import Fat, Volume
 
-ROUNDS = 5
+ROUNDS = 9
+ROUNDS_WITH_A_DISK = 3
+"""What waits for the host's disk: image files, and pyfatfs on one."""
 SMALL_FILES, SMALL_BYTES = 1_000, 1_024
 BIG_BYTES = 16 << 20
 PIECE = 4_096
 CARD_BYTES = 64 << 20
+LARGEST_BYTES = 32 << 30
 
 BIG = os.urandom(BIG_BYTES)
 SMALL = [os.urandom(SMALL_BYTES) for _ in range(SMALL_FILES)]
+
+
+Figure = TypeVar("Figure")
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -36,40 +47,50 @@ def timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1_000
 
 
-class Ours:
-    """One volume of ours, on any backend, with the sectors that it moved."""
+BIG_ROWS = ("16 MiB at once, write", "16 MiB at once, read")
 
-    def __init__(self, device: RamDevice | ImageDevice) -> None:
+
+class Ours:
+    """One volume of ours on any device."""
+
+    def __init__(self, device: BlockDevice) -> None:
         self.device = device
 
-    def fresh(self) -> tuple[Volume, LogLayer]:
+    def fresh(self) -> Volume:
         Fat().mkfs(self.device, fat=16)
-        log = LogLayer(self.device, keep=False)
-        volume = Fat().mount(log)
+        volume = Fat().mount(self.device)
         volume.mkdir("/D")
-        log.clear()
-        return volume, log
+        return volume
 
-    def rows(self) -> dict[str, tuple[float, int, int]]:
-        """(milliseconds, sectors read, sectors written) by row."""
-        rows: dict[str, tuple[float, int, int]] = {}
-
-        def row(name: str, act: Callable[[], object], log: LogLayer) -> None:
-            log.clear()
-            rows[name] = (timed(act), log.read_sectors, log.write_sectors)
-
-        volume, log = self.fresh()
-        row("1,000 x 1 KiB, open and write", lambda: [write_small(volume, i) for i in range(SMALL_FILES)], log)
-        volume, log = self.fresh()
-        row("1,000 x 1 KiB, replace", lambda: [volume.replace(f"/D/file{i}.bin", s) for i, s in enumerate(SMALL)], log)
-        row("1,000 x 1 KiB, read", lambda: [volume.read_file(f"/D/file{i}.bin") for i in range(SMALL_FILES)], log)
-        volume, log = self.fresh()
-        row("16 MiB by 4 KiB, write", lambda: write_pieces(volume), log)
-        row("16 MiB by 4 KiB, read", lambda: read_pieces(volume), log)
-        volume, log = self.fresh()
-        row("16 MiB at once, write", lambda: volume.replace("/BIG", BIG), log)
-        row("16 MiB at once, read", lambda: volume.read_file("/BIG"), log)
+    def rows(self, measure: Callable[[Callable[[], object]], Figure]) -> dict[str, Figure]:
+        """What ``measure`` says of each row."""
+        rows: dict[str, Figure] = {}
+        volume = self.fresh()
+        rows["1,000 x 1 KiB, open and write"] = measure(lambda: [write_small(volume, i) for i in range(SMALL_FILES)])
+        volume = self.fresh()
+        rows["1,000 x 1 KiB, replace"] = measure(
+            lambda: [volume.replace(f"/D/file{i}.bin", data) for i, data in enumerate(SMALL)]
+        )
+        rows["1,000 x 1 KiB, read"] = measure(lambda: [volume.read_file(f"/D/file{i}.bin") for i in range(SMALL_FILES)])
+        volume = self.fresh()
+        rows["16 MiB by 4 KiB, write"] = measure(lambda: write_pieces(volume))
+        rows["16 MiB by 4 KiB, read"] = measure(lambda: read_pieces(volume))
+        volume = self.fresh()
+        rows["16 MiB at once, write"] = measure(lambda: volume.replace("/BIG", BIG))
+        rows["16 MiB at once, read"] = measure(lambda: volume.read_file("/BIG"))
         return rows
+
+
+def sectors_moved() -> dict[str, tuple[int, int]]:
+    """(sectors read, sectors written) by row."""
+    log = LogLayer(RamDevice(CARD_BYTES), keep=False)
+
+    def measure(act: Callable[[], object]) -> tuple[int, int]:
+        log.clear()
+        act()
+        return log.read_sectors, log.write_sectors
+
+    return Ours(log).rows(measure)
 
 
 def write_small(volume: Volume, i: int) -> None:
@@ -115,7 +136,37 @@ def mtools_rows(folder: Path) -> dict[str, float]:
     return rows
 
 
+def peer(name: str) -> dict[str, float] | None:
+    """What ``card_peers.py`` measured of another FAT implementation, None when that is not installed."""
+    script = Path(__file__).with_name("card_peers.py")
+    done = subprocess.run([sys.executable, str(script), name], capture_output=True, text=True, check=False)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def memory_for_the_largest_card() -> float:
+    """MiB at the most, while a card of 32 GiB is formatted, filled a little, read, checked and mended."""
+    tracemalloc.start()
+    device = RamDevice(LARGEST_BYTES)
+    fs = Fat()
+    fs.mkfs(device)
+    volume = fs.mount(device)
+    volume.mkdir("/D")
+    for i, data in enumerate(SMALL):
+        volume.replace(f"/D/file{i}.bin", data)
+    volume.statvfs()
+    volume.umount()
+    assert fs.check(device).clean
+    fs.repair(device)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / (1 << 20)
+
+
 def main() -> int:
+    ram: dict[str, list[float]] = {}
+    disk: dict[str, list[float]] = {}
+    theirs: dict[str, list[float]] = {}
+    pyfatfs: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "small").mkdir()
@@ -123,27 +174,46 @@ def main() -> int:
             (folder / "small" / f"file{i}.bin").write_bytes(data)
         (folder / "big").write_bytes(BIG)
         image = ImageDevice.create(folder / "ours.img", CARD_BYTES)
-        ram: dict[str, list[tuple[float, int, int]]] = {}
-        disk: dict[str, list[float]] = {}
-        theirs: dict[str, list[float]] = {}
-        for _ in range(ROUNDS):
-            for row, figures in Ours(RamDevice(CARD_BYTES)).rows().items():
-                ram.setdefault(row, []).append(figures)
-            for row, figures in Ours(image).rows().items():
-                disk.setdefault(row, []).append(figures[0])
+        for number in range(ROUNDS):
+            collect(ram, Ours(RamDevice(CARD_BYTES)).rows(timed))
             if shutil.which("mcopy"):
-                for row, figure in mtools_rows(folder).items():
-                    theirs.setdefault(row, []).append(figure)
+                collect(theirs, mtools_rows(folder))
+            if number >= ROUNDS_WITH_A_DISK:
+                continue
+            collect(disk, Ours(image).rows(timed))
+            if found := peer("pyfatfs"):
+                pyfatfs.append(found)
         image.close()
+    print_rows(ram, disk, theirs)
+    print_peers(ram, pyfatfs)
+    print(f"card of 32 GiB: {memory_for_the_largest_card():.1f} MiB of memory at the most")
+    return 0
+
+
+def collect(into: dict[str, list[float]], rows: dict[str, float]) -> None:
+    for row, figure in rows.items():
+        into.setdefault(row, []).append(figure)
+
+
+def print_rows(ram: dict[str, list[float]], disk: dict[str, list[float]], theirs: dict[str, list[float]]) -> None:
+    moved = sectors_moved()
     heads = ("RAM", "image", "mtools", "RAM:mtools", "read", "written")
     print(f"{'FAT16, 64 MiB; milliseconds':32}" + "".join(f"{head:>11}" for head in heads))
     for row, figures in ram.items():
-        best = min(figure[0] for figure in figures)
+        best = min(figures)
         other = min(theirs[row]) if row in theirs else float("nan")
-        _, reads, writes = figures[0]
+        reads, writes = moved[row]
         print(f"{row:32}{best:11.1f}{min(disk[row]):11.1f}{other:11.1f}{best / other:11.2f}{reads:11}{writes:11}")
     print("read, written: sectors moved, which is what an emulated board pays for")
-    return 0
+
+
+def print_peers(ram: dict[str, list[float]], pyfatfs: list[dict[str, float]]) -> None:
+    if fatfs := peer("fatfs"):
+        print(f"FatFs moves {fatfs['read']} and {fatfs['written']} sectors for the 1,000 files, open and write")
+    for row, act in zip(BIG_ROWS, ("write", "read"), strict=True):
+        if pyfatfs:
+            other = min(figures[act] for figures in pyfatfs)
+            print(f"{row}: pyfatfs {other:.1f} ms, {other / min(ram[row]):.1f} times ours")
 
 
 if __name__ == "__main__":
