@@ -78,7 +78,7 @@ class Bench:
         """A gateway, off to begin with.
 
         Args:
-            model: a file's name in ``board/models``.
+            model: a file's name in ``board/models``, or the path of a model file of your own (``lab.toml``).
             card: ``ram``, or the path of an image (made when it is not there); None for an empty slot.
             card_size: of a card that is made.
             factory: ``v7`` came with a built-in certificate; ``upgraded`` has none and makes its own.
@@ -240,6 +240,10 @@ class Bench:
         return all(gateway.name != name for gateway in self.gateways)
 
     def _model(self, name: str) -> Model:
+        if name.endswith(".toml"):
+            from hil.modelfile import model_at
+
+            return model_at(name)
         try:
             return model_named(name)
         except ModelError as error:

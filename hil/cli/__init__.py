@@ -22,6 +22,7 @@ __all__ = ["main"]
 COMMANDS = {
     "run": "run one gateway at the wall clock's pace, with real sockets and a console",
     "card": "make, look into and check CompactFlash cards: images, or real ones in a reader",
+    "calibrate": "fit a board model's CPU costs to measured handshake times",
     "sweep": "cut the power at every write of every operation, and count what is lost",
 }
 """What each subcommand does; its module bears its name."""
