@@ -32,6 +32,8 @@ from hil.readers import LOOK_NS, ReaderWatch, reader_text
 SHORT_PRESS_MS, LONG_PRESS_MS = 300, 12_000
 """The menu's two presses: one that reboots, one that clears the configuration."""
 
+FLUSH_NS = 1_000_000_000
+
 PORTS = {"https": 443, "http": 80, "sips": 5061}
 """Services that get a port of the host, and the board's port of each."""
 
@@ -63,6 +65,8 @@ class RunOptions:
     time: str | None = None
     """None: the host's, or the saved clock."""
     ready: str | None = None
+    trace: str | None = None
+    vcd: str | None = None
     for_s: float | None = None
     allow_outbound: bool = False
 
@@ -111,6 +115,7 @@ class Run:
         self._forget_ready()
         self._stack.callback(self._bench.close)
         gateway = self._gateway()
+        self._timelines()
         cards = CardBox(gateway, options.card_size)
         self._stack.callback(cards.close)
         if options.card != "none":
@@ -148,6 +153,23 @@ class Run:
             raise RackMisuse("a saved gateway brings its card with it: leave out --card, or --from")
         moment = None if options.time is None else host_time
         return self._bench.gateway_from(options.from_file, flash=options.flash, time=moment, name=options.name)
+
+    def _timelines(self) -> None:
+        """Opens them, and brings them up to date once in a second of the host's: somebody may look meanwhile."""
+        options = self.options
+        if options.trace is not None:
+            self._bench.save_timeline(options.trace)
+        if options.vcd is not None:
+            self._bench.save_vcd(options.vcd)
+        if options.trace is None and options.vcd is None:
+            return
+        every_ns = int(FLUSH_NS * max(1.0, options.speed or 1.0))
+
+        def flush() -> None:
+            self._bench.flush_timelines()
+            self._clock.after(every_ns, flush)
+
+        self._clock.after(every_ns, flush)
 
     def _control_face(self, gateway: Gateway, cards: CardBox) -> None:
         options = self.options

@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_board_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--model", default="ip800", help="board model (default: ip800)")
+    group.add_argument("--model", default="ip800", help="board model, or the path of a model file (default: ip800)")
     group.add_argument("--name", help="what the bench calls it (default: its netbios name)")
     group.add_argument(
         "--factory",
@@ -89,6 +89,8 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--control", metavar="PORT", type=_port, help="HTTP control face for power, card, button, LEDs")
     group.add_argument("--ready", metavar="FILE", help="write a JSON file when the console is reachable")
+    group.add_argument("--trace", metavar="FILE", help="write a timeline for Perfetto (ui.perfetto.dev)")
+    group.add_argument("--vcd", metavar="FILE", help="write LEDs, card, CPU, serial line for waveform viewers")
     group.add_argument("--for", dest="for_s", metavar="SECONDS", type=_seconds, help="stop after so much virtual time")
 
 

@@ -202,7 +202,7 @@ def _end_ns(event: TraceEvent) -> int:
     return event.time_ns + int(event.value) if event.kind == "task" else event.time_ns
 
 
-def _seen(line: bytes) -> str:
+def _seen(line: bytes | bytearray) -> str:
     """What stays to be seen of a line: the line editor draws it again and again."""
     text = CONTROLS.sub("", line.decode("utf-8", "replace")).strip("\r")
     return text.rpartition("\r")[2][:LONGEST_LINE]

@@ -128,7 +128,6 @@ def test_a_gateway_has_its_tasks_parts_and_console_on_tracks(gateway_file: list[
         "https",
         "console",
         "card",
-        "flash",
         "led ready",
         "pin",
     } <= {name for _, name in found}
