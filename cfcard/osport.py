@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 
-__all__ = ["BLKGETSIZE64", "BLKROGET", "BLKSSZGET", "OsPort"]
+__all__ = ["BLKGETDISKSEQ", "BLKGETSIZE64", "BLKROGET", "BLKSSZGET", "OsPort"]
 
 BLKROGET = 0x125E
 """Whether the device is read-only: an int (linux/fs.h)."""
@@ -16,7 +16,10 @@ BLKSSZGET = 0x1268
 BLKGETSIZE64 = 0x8008_1272
 """Size in bytes: 64 bits. The number is that of x86, Arm and RISC-V; MIPS, PowerPC and SPARC count otherwise."""
 
-_FORMATS = {BLKROGET: "i", BLKSSZGET: "i", BLKGETSIZE64: "Q"}
+BLKGETDISKSEQ = 0x8008_1280
+"""A number that rises with each medium that comes or goes: 64 bits, from Linux 5.15 on, numbered like the one above."""
+
+_FORMATS = {BLKROGET: "i", BLKSSZGET: "i", BLKGETSIZE64: "Q", BLKGETDISKSEQ: "Q"}
 
 
 class OsPort:
@@ -32,7 +35,7 @@ class OsPort:
         return os.fstat(fd)
 
     def ioctl(self, fd: int, request: int) -> int:
-        """The number that one of the three requests above gives."""
+        """The number that one of the requests above gives."""
         import fcntl  # not on every host; whoever has block devices has it
 
         answer = bytearray(struct.calcsize(_FORMATS[request]))

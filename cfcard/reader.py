@@ -18,13 +18,19 @@ What the kernel does when hands are quicker than it, and what becomes of it here
 
 =====================================  ==========================================
 card pulled                            EIO, ENOMEDIUM
-another card in its place              EIO for ever on the old descriptor
+another card in its place              EIO, until anybody looks into the slot
 reader unplugged                       end of file on read, ENOSPC on write
 one sector that cannot be read         EIO or ENODATA, while others can be read
 =====================================  ==========================================
 
 The first three are ``NoCard``, now and for ever: the descriptor is closed, and nothing that comes into the reader later
 is touched until somebody opens it anew. The last is a ``SectorError``.
+
+"Until anybody looks": any program that opens the device, exclusively or not, and udev's look every two seconds, make
+the kernel take the new card for granted; from then on an old descriptor reads and writes **the new card** without any
+error. What gives it away is the disk's sequence number, which rises with each card that comes or goes (Linux 5.15). So
+it is compared before a write, and after every read, write and flush: what a stale descriptor gave is thrown away, and
+it writes nothing. A kernel without the number opens cards for reading only.
 """
 
 from __future__ import annotations
@@ -39,7 +45,7 @@ from pathlib import Path
 from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, SECTOR_BYTES, SYNC, Readable, sectors_of
 from cfcard.discovery import Disk, disk_numbered, parent_of_partition
 from cfcard.errors import CardError, CardProtected, NoCard, SectorError
-from cfcard.osport import BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
+from cfcard.osport import BLKGETDISKSEQ, BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
 
 __all__ = ["CARDS", "LARGEST_BYTES", "Policy", "ReaderDevice"]
 
@@ -112,7 +118,8 @@ class ReaderDevice:
         CardError: EPERM, EBUSY, EACCES ...: refused, with the reason.
 
     Not modelled: the card's own IDENTIFY block, which readers do not pass on; an I/O that hangs: the kernel gives a USB
-    reader 30 s before it says EIO, and the caller waits for it.
+    reader 30 s before it says EIO, and the caller waits for it; an exchange of cards, with a look of the kernel's, in
+    the microseconds between the comparison and the write.
     """
 
     def __init__(
@@ -133,7 +140,11 @@ class ReaderDevice:
         self.disk = self._disk(rdev, policy)
         self._fd = self._open(writable)
         try:
+            self._sequence = self._sequence_now()
             self._look_inside(rdev, policy)
+            if self._sequence is None and writable and not self.disk.write_protected:
+                text = "refused for writing, this kernel cannot tell one card from the next, Linux 5.15 can"
+                raise CardError(f"{self.path}: {text}", errno.ENOTSUP)
         except BaseException:
             self._port.close(self._fd)
             raise
@@ -249,6 +260,7 @@ class ReaderDevice:
             self._port.fsync(self._fd)
         except OSError as error:
             raise self._failure(error, "flush", 0, 0) from error
+        self._require_same_card()
         self._unsynced = False
 
     def present(self) -> bool:
@@ -290,9 +302,11 @@ class ReaderDevice:
                 if not got:
                     raise self._lost("reader unplugged")
                 done += got
+        self._require_same_card()
 
     def _write(self, lba: int, size_bytes: int) -> None:
         """Writes what is in the buffer."""
+        self._require_same_card()
         with memoryview(self._buffer) as whole, whole[:size_bytes] as view:
             done = 0
             while done < size_bytes:
@@ -303,6 +317,7 @@ class ReaderDevice:
                 if not put:
                     raise self._lost("reader unplugged")
                 done += put
+        self._require_same_card()
 
     def _failure(self, error: OSError, verb: str, lba: int, count: int) -> CardError:
         """What ``error`` of a transfer means: the card is gone, is write-protected, or a sector is bad."""
@@ -319,13 +334,25 @@ class ReaderDevice:
         return SectorError(f"{self.path}: {which} cannot be {verb}")
 
     def _answers(self, lba: int, count: int) -> bool:
-        """Whether a sector can be read that had no part in what failed: the first, or the last."""
+        """Whether a sector of this card can be read that had no part in what failed: the first, or the last."""
         other = 0 if lba or not count else self._sectors - 1
         with memoryview(self._buffer) as whole, whole[:SECTOR_BYTES] as view:
             try:
-                return self._port.pread(self._fd, view, other * SECTOR_BYTES) == SECTOR_BYTES
+                size_bytes = self._port.pread(self._fd, view, other * SECTOR_BYTES)
             except OSError:
                 return False
+        return size_bytes == SECTOR_BYTES and self._sequence_now() == self._sequence
+
+    def _sequence_now(self) -> int | None:
+        """The disk's sequence number; None where the kernel has none."""
+        try:
+            return self._port.ioctl(self._fd, BLKGETDISKSEQ)
+        except OSError:
+            return None
+
+    def _require_same_card(self) -> None:
+        if self._sequence_now() != self._sequence:
+            raise self._lost("pulled or changed")
 
     def _lost(self, reason: str) -> NoCard:
         """Gives the card up for good; the descriptor too, as it would keep the next card from being opened."""

@@ -13,7 +13,7 @@ import pytest
 
 from cfcard import BlockDevice, ImageDevice, RamDevice, ReaderDevice
 from cfcard.fat import Fat
-from cfcard.osport import BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
+from cfcard.osport import BLKGETDISKSEQ, BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
 
 SIZES = {12: 4 << 20, 16: 32 << 20, 32: 36 << 20}
 """Small volumes of each FAT, in bytes."""
@@ -140,6 +140,8 @@ class FakePort(OsPort):
         self.sector_bytes = 512
         self.size_bytes = len(self.content)
         self.protected = False
+        self.sequence: int | None = 7
+        """Of the disk: rises as cards come and go; None before Linux 5.15."""
         self.open_errors: dict[int, int] = {}
         """errno by access mode, O_RDONLY or O_RDWR."""
         self.read_error = self.write_error = self.sync_error = 0
@@ -171,7 +173,10 @@ class FakePort(OsPort):
 
     def ioctl(self, fd: int, request: int) -> int:
         assert fd in self.opened
-        return {BLKGETSIZE64: self.size_bytes, BLKSSZGET: self.sector_bytes, BLKROGET: int(self.protected)}[request]
+        numbers = {BLKGETSIZE64: self.size_bytes, BLKSSZGET: self.sector_bytes, BLKROGET: int(self.protected)}
+        if request == BLKGETDISKSEQ and self.sequence is None:
+            raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+        return (numbers | {BLKGETDISKSEQ: self.sequence or 0})[request]
 
     def pread(self, fd: int, view: memoryview, position: int) -> int:
         self.calls.append("pread")

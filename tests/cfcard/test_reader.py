@@ -298,6 +298,72 @@ def test_a_card_that_leaves_is_gone_for_good_whoever_comes_after_it(
     again.close()
 
 
+@pytest.mark.parametrize("access", ["read", "write", "sync", "present"])
+def test_a_card_that_the_kernel_has_taken_for_granted_is_still_another_one(
+    port: Port, opened: Opened, access: str
+) -> None:
+    """Somebody looked into the slot: the old descriptor goes on without any error, on the new card."""
+    device = opened()
+    device.writeblocks(3, b"a" * 512)
+    port.sequence += 2
+    port.content[:] = bytes(len(port.content))
+    read = bytearray(b"r" * 512)
+    if access == "present":
+        assert not device.present()
+    else:
+        with pytest.raises(NoCard, match=r"^/dev/sdb: card is gone, pulled or changed$"):
+            {"read": lambda: device.readblocks(3, read), "write": lambda: device.writeblocks(3, b"b" * 512)}.get(
+                access, device.sync
+            )()
+    assert read == b"r" * 512, "nothing of the new card is passed off as the old one's"
+    assert not any(port.content)
+    assert not port.opened
+    device.close()
+
+
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_a_card_exchanged_during_a_transfer_is_gone(
+    port: Port, opened: Opened, monkeypatch: pytest.MonkeyPatch, access: str
+) -> None:
+    device = opened()
+    transfer = port._transfer
+
+    def exchanged(*args: Any) -> int:
+        port.sequence += 2
+        return int(transfer(*args))
+
+    monkeypatch.setattr(port, "_transfer", exchanged)
+    with pytest.raises(NoCard):
+        device.readblocks(3, bytearray(512)) if access == "read" else device.writeblocks(3, bytes(512))
+
+
+def test_an_error_on_one_card_is_no_bad_sector_of_the_next(
+    port: Port, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = opened()
+    port.bad_sectors = {3}
+    pread = port.pread
+
+    def looked_into(fd: int, view: memoryview, position: int) -> int:
+        port.sequence += 2
+        return int(pread(fd, view, position))
+
+    monkeypatch.setattr(port, "pread", looked_into)
+    with pytest.raises(NoCard):
+        device.readblocks(3, bytearray(512))
+
+
+def test_a_kernel_that_cannot_tell_cards_apart_opens_them_for_reading_only(port: Port, opened: Opened) -> None:
+    port.sequence = None
+    with pytest.raises(CardError, match=r"^/dev/sdb: refused for writing, .* Linux 5\.15 can$") as caught:
+        opened()
+    assert caught.value.errno == errno.ENOTSUP
+    assert not port.opened
+    opened(writable=False).readblocks(0, bytearray(512))
+    port.open_errors, port.protected = {os.O_RDWR: errno.EROFS}, True
+    opened().close()
+
+
 def test_present_asks_the_card_itself(port: Port, opened: Opened) -> None:
     device = opened()
     assert device.present()
