@@ -8,7 +8,7 @@ STUBS := .stubs
 PROGRAMS := openssl mtools dosfstools curl picocom
 ARGS ?=
 
-.PHONY: run test lint types check bench programs clean
+.PHONY: run test lint types check bench vm programs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/gatebench run $(ARGS)
@@ -27,6 +27,12 @@ check: lint types test
 
 bench: $(VENV)/.installed-bench
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# The card reader on a real USB stack, in a guest of its own; not part of the suite.
+vm: $(VENV)/.installed-test
+	@command -v qemu-system-x86_64 >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { echo "installing qemu-system-x86"; apt-get -qq update && apt-get -qq install -y --no-install-recommends qemu-system-x86 >/dev/null; }
+	$(BIN)/python -m pytest -m vm tests/vm $(ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
