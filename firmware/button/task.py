@@ -18,17 +18,19 @@ from firmware.noinit import Note, Request, leave_note
 SHORT_MS = 1_000
 LONG_MS = 10_000
 
-PRESSED = 0
-"""Level of the pin while the button is held."""
+PRESSED, RELEASED = 0, 1
+"""Levels of the pin."""
 
 
 async def watch_button(kernel: Kernel, hardware: Hardware) -> None:
     """Waits for a press, and resets the board accordingly."""
     changed = Event(kernel)
     hardware.button.irq(lambda _: changed.set())
-    while hardware.button.value() != PRESSED:
-        changed.clear()
-        await changed.wait()
+    # A button that is held when the firmware starts caused this very start: it means something again once released.
+    for wanted in (RELEASED, PRESSED):
+        while hardware.button.value() != wanted:
+            changed.clear()
+            await changed.wait()
     began_ns = kernel.now_ns
     while hardware.button.value() == PRESSED:
         changed.clear()

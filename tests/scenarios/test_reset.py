@@ -61,6 +61,19 @@ def test_a_press_of_ten_seconds_clears_the_configuration_but_not_the_built_in_ce
     assert console.run("x509 servercert-show /json").json["source"] == "builtin"
 
 
+@pytest.mark.parametrize("held_ms", [10_500, 12_000, 25_000])
+def test_a_button_that_stays_pressed_clears_once_and_leaves_the_board_in_the_boot_code(
+    console: Console, board: Gateway, bench: Bench, held_ms: int
+) -> None:
+    board.press_button(held_ms)
+    bench.run_for(ms=20_000)
+    assert console.text.count("boot code: configuration cleared") == 1
+    assert console.text.endswith("boot> ")
+    assert board.board.resets == 1
+    board.press_button(300)
+    console.expect("login: ")
+
+
 def test_a_damaged_firmware_starts_the_boot_code_which_can_repair_it(console: Console, board: Gateway) -> None:
     import base64
 
