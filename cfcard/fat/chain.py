@@ -99,7 +99,7 @@ class Chain:
         after = self._cluster(self._linked - 1) if self._linked else 0
         self._table.link(self._from(self._linked), after)
         self._linked = self.used
-        self._put_by()
+        self._table.claims.put(self, [])
 
     def _append(self, runs: list[Run]) -> None:
         for first, count in runs:

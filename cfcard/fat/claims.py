@@ -41,8 +41,8 @@ class Claims:
             self._runs[holder] = runs
         else:
             self._runs.pop(holder, None)
-        self._sorted = sorted(run for held in self._runs.values() for run in held)
-        self.count = sum(count for _, count in self._sorted)
+        self._sorted = sorted([run for held in self._runs.values() for run in held])
+        self.count = sum([count for _, count in self._sorted])
 
     def around(self, cluster: int) -> tuple[int, int]:
         """(``cluster``, or the end of the claim that it is in; the first cluster of the next claim)."""

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 SLOT_BYTES = 32
+SLOT = struct.Struct("<11sB2xHHHHHHHI")
 
 READ_ONLY, LABEL, DIRECTORY, ARCHIVE = 0x01, 0x08, 0x10, 0x20
 """Attributes that matter here; hidden (02h) and system (04h) are kept as they are."""
@@ -129,8 +130,7 @@ def content_fields(entry: Entry) -> tuple[int, int, int, int, int]:
 def slot_bytes(entry: Entry) -> bytes:
     """The 8.3 entry."""
     date, time = entry.stamp
-    head = entry.short + struct.pack("<BBBHHH", entry.attributes, 0, 0, time, date, date)
-    return head + struct.pack("<HHHHI", *content_fields(entry))
+    return SLOT.pack(entry.short, entry.attributes, time, date, date, *content_fields(entry))
 
 
 def new_directory_data(cluster: int, parent: int, stamp: Stamp, size: int) -> bytes:

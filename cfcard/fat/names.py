@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import re
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -38,6 +39,7 @@ MAX_NAME_UNITS = 255
 LFN_ATTRIBUTE = 0x0F
 LAST_PART = 0x40
 UNITS_PER_SLOT = 13
+LONG_SLOT = struct.Struct("<B10sBxB12s2x4s")
 
 FORBIDDEN = re.compile(r'["*/:<>?\\|\x00-\x1f\x7f\ud800-\udfff]')
 SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
@@ -172,12 +174,12 @@ def long_slots(name: str, short: bytes) -> bytes:
     count = -(-len(raw) // (2 * UNITS_PER_SLOT))
     if len(raw) % (2 * UNITS_PER_SLOT):
         raw = (raw + b"\0\0").ljust(count * 2 * UNITS_PER_SLOT, b"\xff")
-    middle = bytes((LFN_ATTRIBUTE, 0, short_checksum(short)))
+    checksum = short_checksum(short)
     slots = b""
     for part in range(1, count + 1):
         units = raw[(part - 1) * 26 : part * 26]
         order = part | (LAST_PART if part == count else 0)
-        slots = b"%c%b%b%b\0\0%b" % (order, units[:10], middle, units[10:22], units[22:]) + slots
+        slots = LONG_SLOT.pack(order, units[:10], LFN_ATTRIBUTE, checksum, units[10:22], units[22:]) + slots
     return slots
 
 

@@ -193,10 +193,12 @@ class Table:
         Raises:
             VolumeFull: there are fewer.
         """
+        hint = self.hint if 2 <= self.hint < self.top else 2
+        if count == 1 and not self.claims.count and self.get(hint) == 0:
+            return [(hint, 1)]  # the usual small file: no search
         enough = count if enough is None else enough
         runs: list[Run] = []
         got = 0
-        hint = self.hint if 2 <= self.hint < self.top else 2
         for first, last in ((hint, self.top), (2, hint)):
             for start, found in self._free_runs(first, last, count):
                 found = min(found, count - got)
@@ -297,7 +299,8 @@ class Table:
         """Writes what changed, the last copy of the FAT first. Returns whether there was anything."""
         if not self._dirty:
             return False
-        pieces = [(first, self._encode(first, count)) for first, count in self._dirty_runs()]
+        runs = self._dirty_runs() if len(self._dirty) > 1 else [(sector, 1) for sector in self._dirty]
+        pieces = [(first, self._encode(first, count)) for first, count in runs]
         for copy in reversed(range(self.bpb.fats)):
             for first, data in pieces:
                 self._sectors.write(self.bpb.reserved + copy * self.bpb.fat_sectors + first, data)
