@@ -15,7 +15,9 @@ and passes every ``except Exception``. A certificate that is refused on a connec
 
 from __future__ import annotations
 
-__all__ = ["CertificateError", "CommandError", "ConfigError", "FirmwareError", "RequestError"]
+import os
+
+__all__ = ["CertificateError", "CommandError", "ConfigError", "FirmwareError", "RequestError", "text_from_error"]
 
 
 class FirmwareError(Exception):
@@ -60,3 +62,13 @@ class RequestError(FirmwareError):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+def text_from_error(error: Exception) -> str:
+    """What went wrong, in one line: of an ``OSError`` its detail, or the name of its errno."""
+    text = str(error)
+    if isinstance(error, OSError) and error.args:
+        code = error.args[0]
+        detail = error.args[1] if len(error.args) > 1 else None
+        text = str(detail) if detail else os.strerror(code) if isinstance(code, int) else str(code)
+    return " ".join(text.split())

@@ -5,13 +5,12 @@ Every face (console, web page, machine URLs, scripts) runs its commands through 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from firmware.commands.language import call_from_line, line_from_call, resolve
 from firmware.commands.registry import Call, Registry, Reply, Session
-from firmware.errors import CommandError, FirmwareError
+from firmware.errors import CommandError, FirmwareError, text_from_error
 from firmware.hal import Costs
 from firmware.kernel import Kernel, Priority
 
@@ -41,7 +40,8 @@ class Interpreter:
     """Runs lines and calls against a registry.
 
     Args:
-        audit: gets the module ``CMD`` and ``admin@ mod cmd ...`` for every command that may change something.
+        audit: gets the module ``CMD`` and ``admin@ mod cmd ...`` for every command that may change something, and a
+            line about every fault of a command's own code.
     """
 
     def __init__(
@@ -55,18 +55,27 @@ class Interpreter:
     async def run(self, line: str, session: Session) -> Outcome:
         """Runs one command line. What the user or the hardware did wrong comes back as an ``error:`` line."""
         self._kernel.charge(self._costs.command + self._costs.parse(len(line)), "command")
-        try:
-            return await self._carried_out(call_from_line(self.registry, line, session))
-        except (FirmwareError, OSError) as error:
-            return Outcome(error_line(error), False)
+        return await self._outcome(lambda: call_from_line(self.registry, line, session))
 
     async def run_call(self, call: Call) -> Outcome:
         """As ``run`` for a call that was made from a form."""
         self._kernel.charge(self._costs.command, "command")
+        return await self._outcome(lambda: call)
+
+    async def _outcome(self, call: Callable[[], Call]) -> Outcome:
         try:
-            return await self._carried_out(call)
+            return await self._carried_out(call())
         except (FirmwareError, OSError) as error:
             return Outcome(error_line(error), False)
+        except Exception as error:
+            # A mistake in one command's code ends that command: calls in progress and other users are not its business.
+            return Outcome(self._fault(error), False)
+
+    def _fault(self, error: Exception) -> str:
+        task, name = self._kernel.current, type(error).__name__
+        if self._audit is not None:
+            self._audit("CMD", f"fault: task {task.name if task else '-'}: {name}: {text_from_error(error)}")
+        return f"error: internal fault ({name}), see log"
 
     async def _carried_out(self, call: Call) -> Outcome:
         operation, session = call.operation, call.session
@@ -98,14 +107,8 @@ class Interpreter:
 
 def error_line(error: Exception) -> str:
     """``error: ...`` in one line."""
-    text = str(error)
-    if isinstance(error, OSError) and error.args:
-        code = error.args[0]
-        detail = error.args[1] if len(error.args) > 1 else None
-        text = str(detail) if detail else os.strerror(code) if isinstance(code, int) else str(code)
-    elif not text and isinstance(error, CommandError):
-        text = "failed"
-    return "error: " + " ".join(text.split())
+    text = text_from_error(error)
+    return "error: " + (text or ("failed" if isinstance(error, CommandError) else ""))
 
 
 def _json_line(reply: Reply) -> str:

@@ -88,6 +88,7 @@ class LineEditor:
         self.columns = columns
         self.prompt = ""
         self.echo = True
+        self.recall = True
         self._complete = complete
         self._is_private = is_private
         self._pending = bytearray()
@@ -113,9 +114,14 @@ class LineEditor:
         """Bytes that were pushed and not yet looked at."""
         return len(self._pending)
 
-    def begin(self, prompt: str, echo: bool = True) -> bytes:
-        """Starts a new line; gives what shows the prompt. ``echo`` off hides the line and keeps it out of history."""
-        self.prompt, self.echo = prompt, echo
+    def begin(self, prompt: str, echo: bool = True, recall: bool = True) -> bytes:
+        """Starts a new line; gives what shows the prompt.
+
+        Args:
+            echo: off hides the line, and goes without ``recall``.
+            recall: whether there is history and completion; off also keeps the line out of history.
+        """
+        self.prompt, self.echo, self.recall = prompt, echo, echo and recall
         self._set("", 0)
         self._browsing, self._after_tab = None, False
         return prompt.encode()
@@ -260,6 +266,7 @@ class LineEditor:
         self._escape, self._partial = None, b""
         if self.echo:
             self._move(self._cursor, len(self._text))
+        if self.recall:
             self._remember(text)
         self._out += b"\r\n"
         self._set("", 0)
@@ -280,8 +287,9 @@ class LineEditor:
             del self._history[:-HISTORY_LIMIT]
 
     def forget_history(self) -> None:
-        """Another user logs in."""
+        """A session has ended: whoever comes next does not find its lines."""
         self._history.clear()
+        self._browsing, self._draft = None, ""
 
     # Changing the line.
 
@@ -401,7 +409,7 @@ class LineEditor:
         self._browse(1)
 
     def _browse(self, step: int) -> None:
-        if not self.echo:
+        if not self.recall:
             return
         position = len(self._history) if self._browsing is None else self._browsing
         if self._browsing is None:
@@ -415,7 +423,7 @@ class LineEditor:
         self._replace(self._draft if at_end else self._history[position])
 
     def _key_complete(self) -> None:
-        if self._complete is None or not self.echo:
+        if self._complete is None or not self.recall:
             self._out += BELL
             return
         completion = self._complete("".join(self._text[: self._cursor]))

@@ -25,7 +25,7 @@ from firmware.console.login import IDLE_MINUTES, Accounts, Lockout, LoginEvent, 
 from firmware.console.paste import Paste
 from firmware.errors import CommandError
 from firmware.hal import Costs, Uart
-from firmware.kernel import Cancelled, Event, Kernel, Priority, Task
+from firmware.kernel import Event, Kernel, Priority, Task
 
 __all__ = ["Console"]
 
@@ -121,7 +121,7 @@ class Console:
         return self._kernel.spawn(self.run(), name="console", priority=Priority.CONSOLE)
 
     def announce(self, line: str) -> None:
-        """Prints a line without disturbing the one being edited; also from interrupt handlers."""
+        """Prints a line above the prompt, after the command that runs now; also from interrupt handlers."""
         if len(self._announced) >= ANNOUNCEMENT_LIMIT:
             self._unannounced += 1
         else:
@@ -146,6 +146,7 @@ class Console:
                 await self._write(b"\r\n")
             finally:
                 self._end_command()
+                self._editor.forget_history()
 
     # Login.
 
@@ -171,8 +172,8 @@ class Console:
 
     async def _ask(self) -> Line | Interrupted | EndOfInput | None:
         if self.state is LoginState.ASK_USER:
-            return await self._read_line("login: ")
-        return await self._read_line("password: ", echo=False, timeout_ms=LOGIN_TIMEOUT_MS)
+            return await self._read_line("login: ", recall=False)
+        return await self._read_line("password: ", echo=False, recall=False, timeout_ms=LOGIN_TIMEOUT_MS)
 
     def _step(self, event: LoginEvent) -> None:
         self.state = following(self.state, event)
@@ -199,7 +200,6 @@ class Console:
     # A session.
 
     async def _serve(self, session: ConsoleSession) -> None:
-        self._editor.forget_history()
         while not session.ended:
             event = await self._read_line(f"{self.name}> ", timeout_ms=self._idle_ms)
             if isinstance(event, EndOfInput):
@@ -220,18 +220,32 @@ class Console:
                 self._wake.set()
 
         self._command = task = self._kernel.spawn(body(), name="command", priority=Priority.CONSOLE)
+        fate = "cancelled"
         try:
-            await self._supervise(task)
-            self._paste = None
-            if not outcome:
-                await self._write_lines([f"error: {_fate(task)}"])
-            elif outcome[0].text:
-                await self._write_lines(outcome[0].text.split("\n"))
+            try:
+                await self._supervise(task)
+            except Interrupt:
+                fate = "interrupted"
+                await self._interrupt(task)
+            await self._write_lines(outcome[0].text.split("\n") if outcome and outcome[0].text else ())
         except Interrupt:
+            # In the middle of an answer, or while the command is slow to end.
             self._end_command()
-            await self._write_lines(["^C"] if outcome else ["^C", "error: interrupted"])
+            await self._write_lines(["^C"])
         finally:
             self._end_command()
+        if not outcome:
+            await self._write_lines([f"error: {fate}"])
+
+    async def _interrupt(self, task: Task) -> None:
+        """Ends a command. One that is past the point of no return goes on to its end, which is near, and answers."""
+        self._said.clear()
+        self._paste = None
+        task.cancel()
+        await self._write_lines(["^C"])
+        # A task that never had its first turn ends in it without a word.
+        await self._kernel.switch()
+        await self._supervise(task)
 
     async def _supervise(self, task: Task) -> None:
         """Until the command has ended: passes it what is pasted, prints what it says, ends it on Ctrl-C."""
@@ -240,7 +254,8 @@ class Console:
             self._wake.clear()
             if self._take_input():
                 last_ns = self._kernel.now_ns
-            await self._print_waiting()
+            while self._said:
+                await self._write_lines([self._said.popleft()])
             if task.done or self._wake.is_set:
                 continue
             if self._paste is None:
@@ -281,13 +296,13 @@ class Console:
     # Input.
 
     async def _read_line(
-        self, prompt: str, echo: bool = True, timeout_ms: int | None = None
+        self, prompt: str, echo: bool = True, recall: bool = True, timeout_ms: int | None = None
     ) -> Line | Interrupted | EndOfInput | None:
         """One line under a prompt. None when nobody typed anything for ``timeout_ms``."""
-        # What others have to say comes above the prompt once it is there: never between a reply and the prompt that
-        # ends it, where a program would take it for a part of the reply.
+        # What others have to say comes above the prompt once it is there: never while a command runs, nor between its
+        # reply and the prompt that ends it, where a program would take it for a part of the reply.
         editor = self._editor
-        await self._write(editor.begin(prompt, echo))
+        await self._write(editor.begin(prompt, echo, recall))
         last_ns = self._kernel.now_ns
         while True:
             self._wake.clear()
@@ -299,7 +314,7 @@ class Console:
                 return event
             if self._announced:
                 await self._write(editor.hide())
-                await self._print_waiting()
+                await self._print_announced()
                 await self._write(editor.show())
             elif not self._wake.is_set:
                 left_ms = self._left_ms(last_ns, timeout_ms)
@@ -355,10 +370,8 @@ class Console:
 
     # Output.
 
-    async def _print_waiting(self) -> None:
-        """Prints what the command and others had to say. Only where no line is being edited."""
-        while self._said:
-            await self._write_lines([self._said.popleft()])
+    async def _print_announced(self) -> None:
+        """Prints what others had to say, with the line being edited out of the way."""
         while self._announced:
             await self._write_lines([self._announced.popleft()])
         if self._unannounced:
@@ -382,10 +395,3 @@ class Console:
     def _on_irq(self, _: object) -> None:
         self._wake.set()
         self._room.set()
-
-
-def _fate(task: Task) -> str:
-    """Why a command ended without an outcome."""
-    if task.error is None or isinstance(task.error, Cancelled):
-        return "cancelled"
-    return f"internal fault ({type(task.error).__name__}), see log"

@@ -18,7 +18,7 @@ from inspect import isawaitable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from firmware.errors import FirmwareError, RequestError
+from firmware.errors import FirmwareError, RequestError, text_from_error
 from firmware.hal import Costs
 from firmware.http.message import Request, Response, error_response, path_from_target
 from firmware.http.router import MethodNotAllowed, Route, Router
@@ -151,6 +151,7 @@ class HttpConnection:
     async def _exchange(self, last: bool) -> None:
         """One request and its answer, a refusal included."""
         head: h11.Request | None = None
+        reason = ""
         try:
             head = await self._head()
             if head is None:
@@ -159,11 +160,12 @@ class HttpConnection:
         except self._h11.RemoteProtocolError as error:
             response = error_response(error.error_status_hint, str(error))
         except RequestError as error:
+            reason = f": {error}"
             headers = (("Allow", ", ".join(error.allowed)),) if isinstance(error, MethodNotAllowed) else ()
             response = error_response(error.status, str(error), headers)
             self._skip_empty_body()
         if response.status >= 500:
-            self._log(f"http {response.status} to {self._stream.peer}: {self._described(head)}")
+            self._log(f"http {response.status} to {self._stream.peer}: {self._described(head)}{reason}")
         await self._send(response, is_head=head is not None and head.method == b"HEAD", last=last)
 
     def _skip_empty_body(self) -> None:
@@ -208,9 +210,8 @@ class HttpConnection:
             return await result if isawaitable(result) else result
         except RequestError:
             raise
-        except FirmwareError as error:
-            self._log(f"http {request.method} {request.path}: {error}")
-            return error_response(500, str(error))
+        except (FirmwareError, OSError) as error:
+            raise RequestError(500, text_from_error(error)) from error
 
     async def _body(self, route: Route, headers: Mapping[str, str]) -> bytes:
         """The request's body. RequestError 413 when it is too large, before it is read wherever that can be known."""

@@ -105,10 +105,14 @@ def test_an_error_is_one_line(registry: Registry, run: Callable[..., Outcome], e
     assert (outcome.text, outcome.ok) == (text, False)
 
 
-def test_a_mistake_in_a_handler_is_not_hidden(registry: Registry, run: Callable[..., Outcome]) -> None:
-    registry.register(failing(KeyError("bug")))
-    with pytest.raises(KeyError):
-        run("test fail")
+def test_a_mistake_in_a_handler_ends_its_command_alone_and_is_logged(
+    registry: Registry, run: Callable[..., Outcome], audit: list[tuple[str, str]]
+) -> None:
+    registry.register(failing(ValueError("two\nlines")))
+    outcome = run("test fail")
+    assert (outcome.text, outcome.ok) == ("error: internal fault (ValueError), see log", False)
+    assert audit[-1] == ("CMD", "fault: task command: ValueError: two lines")
+    assert run("x509 trust-list").ok
 
 
 def test_changes_are_logged_with_user_and_peer_and_queries_are_not(

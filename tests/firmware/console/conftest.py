@@ -26,7 +26,7 @@ from firmware.commands import (
 )
 from firmware.console import Accounts, Console, Lockout, login_fields
 from firmware.errors import CommandError
-from firmware.kernel import Kernel
+from firmware.kernel import Cancelled, Kernel
 
 SEQUENCE = re.compile(rb"\x1b\[(\d*)([A-Za-z])")
 
@@ -250,6 +250,7 @@ class Bench:
             ("refuse", self._refuse, {}),
             ("crash", self._crash, {}),
             ("flood", self._flood, {}),
+            ("store", self._store, {}),
         ):
             options = (Option("text", Text()), Option("key", Choice("1024-bit", "2048-bit")))
             registry.register(Operation("TEST", name, f"{name}s", handler, options, **extra))  # type: ignore[arg-type]
@@ -276,6 +277,14 @@ class Bench:
 
     async def _crash(self, call: Call) -> Reply:
         raise KeyError("bug")
+
+    async def _store(self, call: Call) -> Reply:
+        """Past the point of no return: ends two seconds after it is told to end."""
+        try:
+            await self.kernel.sleep_ms(60_000)
+        except Cancelled:
+            await self.kernel.sleep_ms(2_000)
+        return Reply("stored")
 
     async def _flood(self, call: Call) -> Reply:
         return Reply("\n".join(f"line {number:06}" for number in range(10_000)))

@@ -20,6 +20,7 @@ class Talk:
         router.get("/", self.home)
         router.get("/slow", self.slow)
         router.get("/broken", self.broken)
+        router.get("/card", self.card)
         router.get("/gone", self.gone)
         router.add("POST", "/upload", self.upload, body_bytes=100)
         router.add("POST", "/secret", self.upload, secure_only=True)
@@ -36,6 +37,9 @@ class Talk:
     async def slow(self, request):
         await self.board.kernel.sleep_ms(100)
         return text_response("at last")
+
+    def card(self, request):
+        raise OSError(19, "no card in the slot")
 
     def broken(self, request):
         raise FirmwareError("the card is on fire")
@@ -155,7 +159,14 @@ def test_405_says_what_is_possible(talk):
 
 def test_a_failing_handler_is_logged_and_answered(talk):
     assert b"the card is on fire" in talk.ask("GET /broken HTTP/1.1")
-    assert any("the card is on fire" in line for line in talk.board.lines)
+    assert [line for line in talk.board.lines if "the card is on fire" in line] == talk.board.lines
+    assert len(talk.board.lines) == 1
+
+
+def test_a_card_that_fails_a_handler_is_logged_and_answered(talk):
+    assert b"no card in the slot" in talk.ask("GET /card HTTP/1.1")
+    assert talk.board.lines == ["http 500 to 192.0.2.7:40000: GET /card: no card in the slot"]
+    assert status(talk.ask("GET / HTTP/1.1")) == 200
 
 
 @pytest.mark.parametrize(
