@@ -85,13 +85,13 @@ def paced_clock(poller: Poller, *, speed: float | None = 1.0) -> PacedClock:
 
 
 class Signals:
-    """SIGTERM and SIGINT, as something that the poller sees.
+    """SIGTERM, SIGINT and SIGHUP (the terminal went away), as something that the poller sees.
 
     Args:
         stop: called once for each signal, between two events and not inside one.
     """
 
-    NUMBERS = (signal.SIGTERM, signal.SIGINT)
+    NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def __init__(self, poller: Poller, stop: Callable[[], None]) -> None:
         self._poller = poller

@@ -287,6 +287,7 @@ class Run:
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_text(json.dumps(facts) + "\n", encoding="utf-8")
         os.replace(draft, path)
+        self._stack.callback(path.unlink, missing_ok=True)
 
     def _forget_ready(self) -> None:
         """An earlier run's ready file says nothing of this one. EnvironmentRefused where there can be none."""

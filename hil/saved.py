@@ -82,7 +82,7 @@ def saved_from_file(path: str | Path) -> Saved:
 
     Raises:
         EnvironmentRefused: the file cannot be opened.
-        RackMisuse: it is not a saved gateway, or one of a later format.
+        EnvironmentRefused: it is not a saved gateway, or one of a later format.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -94,7 +94,7 @@ def saved_from_file(path: str | Path) -> Saved:
     except OSError as error:
         raise EnvironmentRefused(f"saved gateway {path}: {error.strerror or error}") from error
     except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise RackMisuse(f"{path} is not a saved gateway: {error}") from error
+        raise EnvironmentRefused(f"{path} is not a saved gateway: {error}") from error
 
 
 def card_bytes(card: CompactFlash | None) -> bytes | None:

@@ -185,7 +185,6 @@ def refuse(capsys: pytest.CaptureFixture[str]) -> Refuse:
         (("--for", "-1"), "'-1' is not seconds"),
         (("--bind", "localhost"), "'localhost' is not an IP address"),
         (("--factory", "v6"), "invalid choice: 'v6'"),
-        (("--vcd", "x"), "unrecognized arguments: --vcd x"),
         (("--mod", "ip800"), "unrecognized arguments: --mod ip800"),
     ],
 )
