@@ -1,0 +1,96 @@
+"""Device entries of PBX objects: which hardware may register as which object.
+
+A certificate only says who a device is. Whether it may register is written here, and taking the entry away ends that
+right although the certificate stays good; that is why the box needs no list of revoked certificates (reference text,
+Revoke List). One stored value per entry, named by its hardware id, so that each change is one atomic step::
+
+    pbx/device/IP232-30-00-af   "tls alice"      or  "any alice"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.errors import CommandError
+
+PREFIX = "pbx/device/"
+
+LARGEST_NUMBER = 1_000
+"""The vendor rates its largest single boxes at some thousand users; an assumption for this one."""
+
+LONGEST_HARDWARE_ID = 64
+"""As many characters as a certificate's common name has (RFC 5280 A.1), which it is compared with."""
+
+TLS, ANY = "tls", "any"
+
+
+class Store(Protocol):
+    """What is needed of the flash store."""
+
+    def get(self, name: str) -> bytes | None: ...
+
+    def names(self, prefix: str = "") -> list[str]: ...
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None: ...
+
+
+@dataclass(frozen=True)
+class DeviceEntry:
+    """One device of an object."""
+
+    hardware_id: str
+    """For example ``IP232-30-00-af``; upper and lower case count the same."""
+    name: str
+    """The object that it may register as."""
+    tls_only: bool
+    """Whether it must come over TLS with a certificate in its name."""
+
+
+class DeviceList:
+    """All device entries of the box."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def entries(self) -> list[DeviceEntry]:
+        """In the order of their hardware ids."""
+        return [self.find(name.removeprefix(PREFIX)) for name in sorted(self._store.names(PREFIX))]
+
+    def find(self, hardware_id: str) -> DeviceEntry:
+        """The entry of a device. CommandError when it has none."""
+        checked = _checked(hardware_id)
+        value = self._store.get(PREFIX + checked)
+        if value is None:
+            raise CommandError(f"no device entry for {checked}")
+        transport, _, name = value.decode().partition(" ")
+        return DeviceEntry(checked, name, transport == TLS)
+
+    def add(self, entry: DeviceEntry) -> None:
+        """Lets a device register. CommandError when it has an entry already, or the list is full."""
+        checked = _checked(entry.hardware_id)
+        if self._store.get(PREFIX + checked) is not None:
+            raise CommandError(f"{checked} has a device entry already: {self.find(checked).name}")
+        if len(self._store.names(PREFIX)) >= LARGEST_NUMBER:
+            raise CommandError(f"{LARGEST_NUMBER} device entries already, limit {LARGEST_NUMBER}")
+        if not entry.name.strip():
+            raise CommandError("a device entry needs the name of its object")
+        self._store.commit({PREFIX + checked: f"{TLS if entry.tls_only else ANY} {entry.name}".encode()})
+
+    def remove(self, hardware_id: str) -> DeviceEntry:
+        """Ends a device's right to register. CommandError when it has no entry."""
+        entry = self.find(hardware_id)
+        self._store.commit({PREFIX + entry.hardware_id: None})
+        return entry
+
+
+def _checked(hardware_id: str) -> str:
+    """The id as it is kept: product in upper case, the rest in lower case."""
+    product, dash, rest = hardware_id.strip().partition("-")
+    text = product.upper() + dash + rest.lower()
+    if not 1 <= len(text) <= LONGEST_HARDWARE_ID:
+        raise CommandError(f"hardware id has {len(text)} characters, must be 1 to {LONGEST_HARDWARE_ID}")
+    if not all(character.isascii() and (character.isalnum() or character in "-_.") for character in text):
+        raise CommandError(f"hardware id {text[:64]!r}: letters, digits, - _ and . only")
+    return text

@@ -1,0 +1,75 @@
+"""Device entries: kept by hardware id, one atomic step each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from firmware.errors import CommandError
+from firmware.pbx.devices import LARGEST_NUMBER, DeviceEntry, DeviceList
+
+
+class FakeStore:
+    """A dictionary. Not modelled: flash."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.commits = 0
+
+    def get(self, name: str) -> bytes | None:
+        return self.values.get(name)
+
+    def names(self, prefix: str = "") -> list[str]:
+        return [name for name in self.values if name.startswith(prefix)]
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self.commits += 1
+        for name, value in changes.items():
+            if value is None:
+                self.values.pop(name, None)
+            else:
+                self.values[name] = value
+
+
+@pytest.fixture
+def devices() -> DeviceList:
+    return DeviceList(FakeStore())
+
+
+def test_an_entry_is_found_whatever_the_case_of_its_hardware_id(devices: DeviceList) -> None:
+    devices.add(DeviceEntry("ip232-30-00-AF", "alice", tls_only=True))
+    assert devices.find("IP232-30-00-af") == DeviceEntry("IP232-30-00-af", "alice", tls_only=True)
+    assert [entry.name for entry in devices.entries()] == ["alice"]
+
+
+def test_a_removed_entry_is_gone_and_the_others_stay(devices: DeviceList) -> None:
+    devices.add(DeviceEntry("IP232-30-00-af", "alice", tls_only=True))
+    devices.add(DeviceEntry("IP232-30-00-b0", "bob", tls_only=False))
+    assert devices.remove("IP232-30-00-af").name == "alice"
+    assert devices.entries() == [DeviceEntry("IP232-30-00-b0", "bob", tls_only=False)]
+    with pytest.raises(CommandError, match="no device entry for IP232-30-00-af"):
+        devices.find("IP232-30-00-af")
+
+
+def test_a_device_has_one_entry_only(devices: DeviceList) -> None:
+    devices.add(DeviceEntry("IP232-30-00-af", "alice", tls_only=False))
+    with pytest.raises(CommandError, match="has a device entry already: alice"):
+        devices.add(DeviceEntry("ip232-30-00-af", "bob", tls_only=False))
+
+
+@pytest.mark.parametrize(
+    ("hardware_id", "reason"),
+    [("", "0 characters"), ("a" * 65, "65 characters, must be 1 to 64"), ("IP232/30", "letters, digits")],
+)
+def test_a_hardware_id_that_cannot_be_one_is_refused(devices: DeviceList, hardware_id: str, reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        devices.add(DeviceEntry(hardware_id, "alice", tls_only=False))
+    assert devices.entries() == []
+
+
+def test_the_list_is_bounded() -> None:
+    store = FakeStore()
+    store.values = {f"pbx/device/D{number}": b"any x" for number in range(LARGEST_NUMBER)}
+    with pytest.raises(CommandError, match="limit 1000"):
+        DeviceList(store).add(DeviceEntry("ONE-MORE", "alice", tls_only=False))
