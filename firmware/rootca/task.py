@@ -161,12 +161,17 @@ class RootCa:
         long as that is so, the other copy must not be touched.
         """
         with booked(self._kernel, "card"):
-            in_place = _size(volume, path) == len(data)
-            if in_place:
-                volume.overwrite(path, data)
-            else:
-                volume.replace(path, data)
-        return in_place
+            if _size(volume, path) == len(data):
+                try:
+                    volume.overwrite(path, data)
+                except OSError as error:
+                    if error.errno not in (errno.EIO, errno.EILSEQ):
+                        raise
+                    # Its sectors cannot be found or written: others can.
+                else:
+                    return True
+            volume.replace(path, data)
+        return False
 
     def _directory(self, volume: Volume, path: str) -> None:
         with booked(self._kernel, "card"):
@@ -178,7 +183,8 @@ class RootCa:
 
     def _require_room(self, volume: Volume) -> None:
         """CardFailure when the card has no room for the CA's files."""
-        cluster_bytes, _, _, free_clusters, *_ = volume.statvfs("/")
+        with booked(self._kernel, "card"):
+            cluster_bytes, _, _, free_clusters, *_ = volume.statvfs("/")
         pad_clusters = -(-PAD_SECTORS * SECTOR_BYTES // cluster_bytes)
         file_clusters = -(-LARGEST_FILE_BYTES // 2 // cluster_bytes)
         wanted = 3 + len(paths()) * file_clusters + 2 * pad_clusters

@@ -8,7 +8,7 @@
 ``zeros``      sector n reads as 00h
 ``garbage``    sector n holds anything
 ``unreadable`` sector n gives an error until it is written again
-``reorder``    all up to the last sync, and any of the writes after it: every subset of up to 10, samples of more
+``reorder``    all up to the last sync, and any of the writes after it: every subset of up to ten, samples of more
 ``forget``     any of the last 32 writes are missing although they were acknowledged, syncs or not
 =============  =====================================================================================================
 
@@ -32,9 +32,6 @@ MODELS = ("clean", "tear-head", "tear-tail", "ones", "zeros", "garbage", "unread
 ORDERLY = frozenset(("clean", "tear-head", "tear-tail"))
 """Models of a card that spoils nothing but the sector at hand, and that at most by half."""
 
-EXHAUSTIVE = 10
-"""Up to here every subset of reordered writes is tried: 1,024 of them."""
-
 FORGOTTEN = 32
 HALF = SECTOR_BYTES // 2
 
@@ -44,9 +41,11 @@ class Samples:
     """How many are drawn where not all can be tried."""
 
     reorder: int = 256
-    """Subsets of a group of more than ten writes."""
+    """Subsets of a group of more writes."""
     forget: int = 12
     """Choices of forgotten sectors at each cut."""
+    exhaustive: int = 10
+    """Up to so many reordered writes, every subset is tried: 1,024 of ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ Events = Sequence[Write | Sync | Mark]
 def cuts(model: str, base: RamDevice, overlay: Overlay, events: Events, samples: Samples, seed: str) -> Iterator[Cut]:
     """Every state that ``model`` knows of: ``events`` cut, over ``overlay`` over ``base``. Same seed, same states."""
     if model == "reorder":
-        yield from _reordered(overlay, events, samples.reorder, seed)
+        yield from _reordered(overlay, events, samples, seed)
     elif model == "forget":
         yield from _forgotten(overlay, events, samples.forget, seed)
     else:
@@ -119,7 +118,7 @@ def _remains(model: str, base: RamDevice, state: Overlay, event: Write, seed: st
     return event.data[:HALF] + old[HALF:] if model == "tear-head" else old[:HALF] + event.data[HALF:]
 
 
-def _reordered(overlay: Overlay, events: Events, samples: int, seed: str) -> Iterator[Cut]:
+def _reordered(overlay: Overlay, events: Events, samples: Samples, seed: str) -> Iterator[Cut]:
     """Group by group between syncs: all before it, and any of it."""
     state = dict(overlay)
     marks: tuple[Mark, ...] = ()
@@ -140,13 +139,13 @@ def _reordered(overlay: Overlay, events: Events, samples: int, seed: str) -> Ite
             group = []
 
 
-def _subsets(count: int, samples: int, seed: str) -> Iterator[int]:
+def _subsets(count: int, samples: Samples, seed: str) -> Iterator[int]:
     """Subsets as bit masks: all, or so many of them, the density drawn as well."""
-    if count <= EXHAUSTIVE:
+    if count <= samples.exhaustive:
         yield from range(1 << count)
         return
     draw = random.Random(seed)
-    for _ in range(samples):
+    for _ in range(samples.reorder):
         density = draw.random()
         yield sum((draw.random() < density) << i for i in range(count))
 

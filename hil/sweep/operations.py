@@ -191,10 +191,12 @@ def _left_by_pc(device: RecordingDevice) -> Promise:
         _with_ca(before)
         old = find_volume(before)[0].read(bpb.reserved + bpb.fat_sectors)
         sectors.write(bpb.reserved + bpb.fat_sectors, old)
-    if bpb.kind == 32:
-        boot = sectors.read(0)
-        boot[bpb.flags_offset] |= 1
-        sectors.write(0, boot)
+    if bpb.kind != 12:
+        at = 3 if bpb.kind == 16 else 7
+        for copy in range(bpb.fats):
+            first = sectors.read(bpb.reserved + copy * bpb.fat_sectors)
+            first[at] &= 0x7F if bpb.kind == 16 else 0xF7
+            sectors.write(bpb.reserved + copy * bpb.fat_sectors, first)
     return promise
 
 

@@ -31,10 +31,11 @@ __all__ = ["FULL", "REDUCED", "Effort", "Failure", "Job", "Tally", "jobs", "run_
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How thorough a sweep is. Cuts without choice (all models but the last two) are always tried at every write.
+    """How thorough a sweep is.
 
     Attributes:
         samples: of the models that choose.
+        stride: of the states of every model but the clean cut, one in so many is judged.
         recovery: of how many states' recoveries one is cut again, write by write, cleanly.
         recovery_models: the same for every other model.
         peers: of how many states one is shown to foreign programs.
@@ -44,12 +45,18 @@ class Effort:
     recovery: int
     recovery_models: int
     peers: int
+    stride: int = 1
     volumes: tuple[str, ...] = tuple(volume.name for volume in VOLUMES)
 
 
-FULL = Effort(Samples(reorder=256, forget=12), recovery=8, recovery_models=60, peers=400)
+FULL = Effort(Samples(reorder=32, forget=4), recovery=30, recovery_models=300, peers=300)
 REDUCED = Effort(
-    Samples(reorder=12, forget=1), recovery=60, recovery_models=500, peers=0, volumes=("fat12", "fat16-one")
+    Samples(reorder=6, forget=2, exhaustive=4),
+    recovery=200,
+    recovery_models=2000,
+    peers=0,
+    stride=7,
+    volumes=("fat12", "fat16-one"),
 )
 
 
@@ -123,6 +130,8 @@ class _Run:
         self._only = only
         self._peers = peers
         self._samples = _weighted(effort.samples, form.weight)
+        self._recovery = round(effort.recovery / form.weight)
+        self._recovery_models = round(effort.recovery_models / form.weight)
         self._tally = Tally()
         self._met: dict[int, bool] = {}
         self._base: RamDevice
@@ -131,10 +140,11 @@ class _Run:
     def run(self) -> Tally:
         device = RecordingDevice(self._base)
         self._operation.act(device)
-        # A stride keeps the choice the same when one state is repeated alone.
         for number, cut in enumerate(self._cuts({}, device, self._job.model, self._seed, self._samples)):
             name = f"{self._job.name}/{cut.at}/{cut.variant}"
             if self._only and self._only.partition("+")[0] != name:
+                continue
+            if not self._only and cut.model != "clean" and number % self._effort.stride:
                 continue
             self._first(cut, name, number)
         return self._tally
@@ -159,13 +169,13 @@ class _Run:
             self._show(recovered, cut, name)
         if again and judged and not promise.formats:
             for model in MODELS:
-                stride = self._effort.recovery if model == "clean" else self._effort.recovery_models
+                stride = self._recovery if model == "clean" else self._recovery_models
                 if self._only or (zlib.crc32(f"{name}+{model}".encode()) % stride == 0):
                     self._second(cut, recovered, promise, name, model)
 
     def _second(self, cut: Cut, recovered: RecordingDevice, promise: Promise, name: str, model: str) -> None:
         """The recovery of a state, cut in its turn."""
-        few = Samples(16, 2)
+        few = Samples(16, 2, 6)
         for second in self._cuts(cut.overlay, recovered, model, f"{self._seed}/{cut.name}", few):
             state = f"{name}+{second.name}"
             if self._only in ("", state):
@@ -201,7 +211,8 @@ class _Run:
 
 
 def _weighted(samples: Samples, weight: float) -> Samples:
-    return Samples(max(1, round(samples.reorder * weight)), max(1, round(samples.forget * weight)))
+    few = 6 if weight < 1 else samples.exhaustive
+    return Samples(max(1, round(samples.reorder * weight)), max(1, round(samples.forget * weight)), few)
 
 
 def draw_seed() -> int:

@@ -42,10 +42,10 @@ VOLUMES = (
     Format("fat12-one", 12, 1 * MIB, fats=1),
     Format("fat16", 16, 17 * MIB),
     Format("fat16-one", 16, 17 * MIB, fats=1),
-    Format("fat16-mbr", 16, 18 * MIB, mbr=True),
-    Format("fat16-tiny", 16, 3 * MIB),
-    Format("fat32", 32, 34 * MIB, weight=0.25),
-    Format("fat32-one", 32, 34 * MIB, fats=1, weight=0.25),
+    Format("fat16-mbr", 16, 18 * MIB, mbr=True, weight=0.3),
+    Format("fat16-tiny", 16, 3 * MIB, weight=0.6),
+    Format("fat32", 32, 34 * MIB, weight=0.15),
+    Format("fat32-one", 32, 34 * MIB, fats=1, weight=0.15),
 )
 
 
