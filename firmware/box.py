@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from firmware import VERSION
 from firmware.admin import BoxView, CardView, CertificateState, LoadView, ServiceView, admin_router, entry_from_view
 from firmware.card.commands import register_card, volume_view
@@ -9,7 +11,9 @@ from firmware.card.errors import CardFailure
 from firmware.card.task import CardTask
 from firmware.commands import (
     EventLog,
+    Field,
     Interpreter,
+    Number,
     Registry,
     Restart,
     Settings,
@@ -28,8 +32,11 @@ from firmware.commands import (
     register_vars,
 )
 from firmware.hal import FileSystem, Hardware, Led
-from firmware.kernel import Kernel
+from firmware.kernel import Kernel, Share
+from firmware.kernel.booking import booked
 from firmware.leds import StatusLeds
+from firmware.pbx.commands import register_pbx
+from firmware.pbx.devices import DeviceList
 from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
 from firmware.services.task import CLIENT_CERTIFICATE, Dialer, Services, service_fields
 from firmware.storage import Store
@@ -49,6 +56,11 @@ from firmware.x509.trust import TrustList
 from firmware.x509.trustcommands import register_trust
 from firmware.x509.verdict import Verdict
 from firmware.x509.view import certificate_view
+
+SHARE_FIELDS = (
+    Field("background-percent", Number(1, 100), 50, "of the CPU that key generation may take"),
+    Field("background-window-ms", Number(10, 10_000), 100, "over which that is measured"),
+)
 
 SEEDED_NOTICE = "this run is seeded: its keys are not secret"
 
@@ -70,6 +82,10 @@ class Box:
         self.rejected = RejectedList()
         self.settings = Settings(store)
         self.settings.register("X509", EXPIRY_FIELDS)
+        self.share = Share()
+        """How much of the CPU key generation may take."""
+        self.settings.register("CPU", SHARE_FIELDS, self._set_share)
+        self._set_share({field.name: self.settings.value("CPU", field.name) for field in SHARE_FIELDS})
         self.variables = Variables(store)
         self.netbios = netbios_name(hardware)
         entropy = hardware.entropy("x509")
@@ -89,6 +105,7 @@ class Box:
             log=lambda line: self.log.write("JOB", line),
             changed=self._certificate_changed,
             expiry_days=lambda: int(self.settings.value("X509", "expiry-days")),
+            share=self.share,
         )
         self.rollout = Rollout(kernel, self.x509, lambda line: self.log.write("X509", line))
         self.variables.own("X509/", RequestVariables(self.cabinet, self.rollout.answered), (REQUEST_KEY,))
@@ -128,6 +145,9 @@ class Box:
         self.interpreter = Interpreter(self.registry, kernel, hardware.costs, self.log.write)
 
     # -- what the parts ask of one another
+
+    def _set_share(self, values: Mapping[str, object]) -> None:
+        self.share.set(int(str(values["background-percent"])), int(str(values["background-window-ms"])))
 
     def now_s(self) -> int:
         """Unix seconds by the board's clock."""
@@ -185,6 +205,7 @@ class Box:
         register_trust(registry, self.x509)
         register_rejected(registry, self.x509, self.rejected)
         register_tls(registry, self.services)
+        register_pbx(registry, DeviceList(self.store))
         register_connect(
             registry,
             self.kernel,
@@ -275,7 +296,8 @@ class Box:
         if card.volume is None:
             return CardView({"absent": "empty"}.get(card.state, card.state), card.state != "unusable", card.reason)
         try:
-            numbers = volume_view(card.volume)
+            with booked(self.kernel, "card"):
+                numbers = volume_view(card.volume)
         except CardFailure as failure:
             return CardView("damaged", False, str(failure))
         return CardView(

@@ -35,6 +35,11 @@ class Share:
         self.window_ns = window_ms * 1_000_000
         self._spells: deque[tuple[int, int]] = deque()  # when work began and ended, oldest first
 
+    def set(self, percent: int, window_ms: int) -> None:
+        """Changes the limit; work done so far counts against the new one."""
+        self.percent = percent
+        self.window_ns = window_ms * 1_000_000
+
     def use(self, began_ns: int, ended_ns: int) -> int:
         """Accounts for work done from ``began_ns`` to ``ended_ns``. Gives the time before which there is no more."""
         spells = self._spells

@@ -159,3 +159,14 @@ def test_an_expired_default_certificate_says_how_to_renew_it_and_renewing_mends_
     shown = console.run("x509 servercert-show /json").json
     assert (shown["hints"], shown["expiring"]) == ([], [])
     assert shown["chain"][0]["not_after"].startswith("2046-03-01")
+
+
+def test_the_share_of_key_generation_can_be_configured(console: Console, bench: Bench) -> None:
+    console.run("config change CPU /background-percent 20")
+    console.run("config activate")
+    console.run("x509 servercert-create /key 4096-bit /dn-cn slow")
+    bench.run_for(ms=3_000)
+    assert 0.15 < console.run("cpu mips-usage /json").json["load_1s"] < 0.25
+    assert "/background-percent '0': must be 1 to 100" in (
+        console.run("config change CPU /background-percent 0", check=False).error or ""
+    )
