@@ -66,6 +66,9 @@ class Cpu:
         """
         if self.now_ns > self.world.now_ns:
             self.world.run_until(self.now_ns)
+            # The turn after this one is the clock's: a long row of turns that all wait for a device would otherwise
+            # be one event, and whoever drives the clock could do nothing before its end.
+            self.world.horizon_ns = min(self.world.horizon_ns, self.world.now_ns)
         if self._doomed is not None:
             raise self._doomed
 

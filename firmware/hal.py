@@ -12,7 +12,7 @@ Handlers given to ``irq`` run in interrupt context: they may set an event or wak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Literal, NoReturn, Protocol
 
 __all__ = [
@@ -267,17 +267,26 @@ class RepairReport(Protocol):
 
 
 class FileSystem(Protocol):
-    """The FAT code handed to the firmware: makes, mounts, checks and mends volumes on a block device."""
+    """The FAT code handed to the firmware: makes, mounts, checks and mends volumes on a block device.
+
+    What takes long is a generator: it moves some ten sectors per step, may be given up after each (a card can be pulled
+    at any time anyway), and returns its report.
+    """
 
     def mount(self, device: BlockDevice, /) -> Volume:
         """OSError ENODEV (no card), EIO, or EILSEQ when there is no usable FAT volume (the text says why)."""
 
-    def mkfs(self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = "") -> None:
-        """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own."""
+    def mkfs_steps(
+        self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = ""
+    ) -> Generator[None, None, None]:
+        """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own.
 
-    def check(self, device: BlockDevice, /) -> CheckReport: ...
+        The first step writes nothing: it raises OSError EINVAL where that FAT is not possible.
+        """
 
-    def repair(self, device: BlockDevice, /) -> RepairReport:
+    def check_steps(self, device: BlockDevice, /) -> Generator[None, None, CheckReport]: ...
+
+    def repair_steps(self, device: BlockDevice, /) -> Generator[None, None, RepairReport]:
         """Mends what a cut or a careless PC left; writes nothing to a volume that is in order. OSError as ``mount``."""
 
 

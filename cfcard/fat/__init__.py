@@ -19,6 +19,7 @@
 ``mkfs``           makes volumes
 ``check``          looks for damage
 ``repair``         mends what a cut left
+``survey``         what there is to mend
 ``sectors``        the volume's window onto its device
 =================  =============================================================
 """

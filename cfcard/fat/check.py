@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
@@ -23,15 +24,16 @@ from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector
 from cfcard.fat.names import LFN_ATTRIBUTE, fold, text_from_short
 from cfcard.fat.partition import find_volume
-from cfcard.fat.sectors import Sectors
+from cfcard.fat.sectors import Sectors, used_bytes
+from cfcard.fat.steps import run_steps
 
-__all__ = ["CheckReport", "check"]
+__all__ = ["CheckReport", "check", "check_steps"]
 
 MAX_PROBLEMS = 100
 """A volume of noise has thousands; the first ones tell the story."""
 
-READ_SECTORS = 128
-"""FAT sectors per transfer."""
+READ_SECTORS = 64
+"""Sectors per transfer, and per step: some 7 ms of a card's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ def check(device: BlockDevice, /) -> CheckReport:
     Raises:
         OSError: the device failed; damage is in the report.
     """
+    return run_steps(check_steps(device))
+
+
+def check_steps(device: BlockDevice, /) -> Generator[None, None, CheckReport]:
+    """The same in steps of one transfer each, for whoever has other things to do meanwhile."""
     try:
         sectors, bpb = find_volume(device)
     except VolumeCorrupt as error:
@@ -68,8 +75,9 @@ def check(device: BlockDevice, /) -> CheckReport:
     run = _Run(sectors, bpb)
     try:
         run.boot()
-        run.fats()
-        run.tree()
+        yield
+        yield from run.fats()
+        yield from run.tree()
         run.rest()
     except _TooMany:
         run.problems.append("more problems than these: not looked at any further")
@@ -81,7 +89,8 @@ class _Todo:
     """A directory still to be looked at."""
 
     path: str
-    data: bytes
+    places: list[range]
+    """Sectors of each part of it."""
     start: int
     parent: int
 
@@ -120,12 +129,12 @@ class _Run:
                 at = next(i for i in range(SECTOR_BYTES) if boot[i] != backup[i])
                 self.note(f"backup boot sector, byte {at}", f"{boot[at]:02X}", f"{backup[at]:02X}")
 
-    def fats(self) -> None:
+    def fats(self) -> Generator[None, None, None]:
         bpb = self._bpb
         used = -(-self._top * bpb.kind // (8 * SECTOR_BYTES))
-        raw = self._raw_fat(0, used)
+        raw = yield from self._raw_fat(0, used)
         if bpb.fats == 2:
-            other = self._raw_fat(1, used)
+            other = yield from self._raw_fat(1, used)
             if raw != other:
                 steps = range(0, len(raw), SECTOR_BYTES)
                 different = [
@@ -139,7 +148,7 @@ class _Run:
         if self._fat[1] & clean != clean:
             self.note("FAT entry 1", "a volume taken out cleanly", "the dirty flag")
 
-    def _raw_fat(self, copy: int, count: int) -> bytearray:
+    def _raw_fat(self, copy: int, count: int) -> Generator[None, None, bytearray]:
         raw = bytearray(count * SECTOR_BYTES)
         view = memoryview(raw)
         start = self._bpb.reserved + copy * self._bpb.fat_sectors
@@ -150,22 +159,28 @@ class _Run:
                 self._sectors.read_into(start + first, piece)
             except SectorError as error:
                 self.note(f"FAT {copy + 1}", "readable sectors", str(error))
+            yield
         return raw
 
     # The tree
 
-    def tree(self) -> None:
+    def tree(self) -> Generator[None, None, None]:
         bpb = self._bpb
         if bpb.kind == 32:
-            data = self._directory_data("/", self._chain("/", bpb.root_cluster))
+            places = self._places("/", self._chain("/", bpb.root_cluster))
         else:
-            data = bytes(self._read("/", bpb.root_start, bpb.root_sectors))
-        self._todo.append(_Todo("/", data, 0, 0))
+            places = [range(bpb.root_start, bpb.root_start + bpb.root_sectors)]
+        self._todo.append(_Todo("/", places, 0, 0))
         while self._todo:
-            self._directory(self._todo.pop())
+            todo = self._todo.pop()
+            data = bytearray()
+            for place in todo.places:
+                for first in place[::READ_SECTORS]:
+                    data += self._read(todo.path, first, min(READ_SECTORS, place.stop - first))
+                    yield
+            self._directory(todo, bytes(data))
 
-    def _directory(self, todo: _Todo) -> None:
-        data = todo.data
+    def _directory(self, todo: _Todo, data: bytes) -> None:
         long = LongName()
         open_long = -1  # slot of a long name that still waits for its 8.3 entry
         names: dict[str, str] = {}
@@ -229,7 +244,7 @@ class _Run:
         before = self._owners[cluster]
         chain = self._chain(path, cluster)
         if not before:
-            self._todo.append(_Todo(path, self._directory_data(path, chain), cluster, todo.start))
+            self._todo.append(_Todo(path, self._places(path, chain), cluster, todo.start))
 
     def _file(self, path: str, cluster: int, size: int) -> None:
         self.files += 1
@@ -272,14 +287,16 @@ class _Run:
                 return chain
             cluster = value
 
-    def _directory_data(self, path: str, chain: list[int]) -> bytes:
+    def _places(self, path: str, chain: list[int]) -> list[range]:
+        """Where a directory's sectors are, cluster by cluster."""
         if len(chain) * self._bpb.cluster_bytes > MAX_SLOTS * SLOT_BYTES:
             self.note(
                 _printable(path), f"at most {MAX_SLOTS} entries", len(chain) * self._bpb.cluster_bytes // SLOT_BYTES
             )
             chain = chain[: MAX_SLOTS * SLOT_BYTES // self._bpb.cluster_bytes]
         per = self._bpb.sectors_per_cluster
-        return b"".join(self._read(path, self._bpb.sector_from_cluster(cluster), per) for cluster in chain)
+        firsts = map(self._bpb.sector_from_cluster, chain)
+        return [range(first, first + per) for first in firsts]
 
     def _read(self, path: str, lba: int, count: int) -> bytearray:
         try:
@@ -292,7 +309,7 @@ class _Run:
 
     def rest(self) -> None:
         fat, owners = self._fat, self._owners
-        end = len(fat.tobytes().rstrip(b"\0")) // fat.itemsize + 1
+        end = used_bytes(fat.tobytes()) // fat.itemsize + 1
         used = [c for c in range(2, min(end, self._top)) if fat[c]]
         self.free = self._bpb.clusters - len(used)
         lost = [c for c in used if not owners[c] and fat[c] != self._bad]
@@ -310,7 +327,7 @@ def _entries(raw: bytearray, kind: int, top: int) -> array[int]:
     """All entries of a FAT, reserved bits removed."""
     code = "I" if array("I").itemsize == 4 else "L"
     # Most of a card is free: only what comes before that takes time.
-    count = min(top, len(raw.rstrip(b"\0")) * 8 // kind + 1)
+    count = min(top, used_bytes(raw) * 8 // kind + 1)
     if kind == 12:
         pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(count))
         entries = array(code, [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)])

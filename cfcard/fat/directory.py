@@ -275,7 +275,10 @@ class Directory:
         ((cluster, _),) = runs = self._table.find_free(1)
         self._sectors.write(self._bpb.sector_from_cluster(cluster), bytes(self._bpb.cluster_bytes))
         self._sectors.sync()  # linked before it is empty, it would show what was in it before
-        self._table.link(runs, after=self._clusters[-1])
+        self._table.link(runs)
+        self._table.flush()
+        self._sectors.sync()  # a torn sector of the FAT must not link to a cluster that is still free
+        self._table.set(self._clusters[-1], cluster)
         self._table.flush()
         self._clusters.append(cluster)
         self._data += bytes(self._bpb.cluster_bytes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from cfcard.blockdev import INIT, BlockDevice
-from cfcard.fat.check import CheckReport, check
-from cfcard.fat.mkfs import mkfs
+from cfcard.fat.check import CheckReport, check_steps
+from cfcard.fat.mkfs import mkfs_steps
 from cfcard.fat.partition import find_volume
-from cfcard.fat.repair import RepairReport, repair
+from cfcard.fat.repair import RepairReport, repair_steps
 from cfcard.fat.stamp import Clock
+from cfcard.fat.steps import run_steps
 from cfcard.fat.volume import Volume
 
 __all__ = ["Fat"]
@@ -42,8 +45,14 @@ class Fat:
 
     def mkfs(self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = "") -> None:
         """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own."""
+        run_steps(self.mkfs_steps(device, fat=fat, serial=serial, label=label))
+
+    def mkfs_steps(
+        self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = ""
+    ) -> Generator[None, None, None]:
+        """``mkfs`` in steps of some ten sectors; the first one judges, and writes nothing."""
         device.ioctl(INIT, 0)
-        mkfs(device, fat=fat, serial=serial, label=label)
+        yield from mkfs_steps(device, fat=fat, serial=serial, label=label)
 
     def check(self, device: BlockDevice, /) -> CheckReport:
         """Looks at every structure of the volume and changes nothing.
@@ -51,8 +60,12 @@ class Fat:
         Raises:
             OSError: the device failed; damage to the volume is in the report instead.
         """
+        return run_steps(self.check_steps(device))
+
+    def check_steps(self, device: BlockDevice, /) -> Generator[None, None, CheckReport]:
+        """``check`` in steps of some ten sectors."""
         device.ioctl(INIT, 0)
-        return check(device)
+        return (yield from check_steps(device))
 
     def repair(self, device: BlockDevice, /) -> RepairReport:
         """Mends what a cut left, before a mount; writes nothing to a volume that is in order. May be cut anywhere.
@@ -60,5 +73,9 @@ class Fat:
         Raises:
             OSError: as ``mount``; what was mended so far stays so.
         """
+        return run_steps(self.repair_steps(device))
+
+    def repair_steps(self, device: BlockDevice, /) -> Generator[None, None, RepairReport]:
+        """``repair`` in steps of some ten sectors. Giving up after any is a cut there."""
         device.ioctl(INIT, 0)
-        return repair(device)
+        return (yield from repair_steps(device))

@@ -10,7 +10,7 @@ from typing import NoReturn
 from cfcard.blockdev import SECTOR_BYTES, SYNC, BlockDevice, Readable
 from cfcard.errors import NoCard, VolumeCorrupt
 
-__all__ = ["Sectors"]
+__all__ = ["Sectors", "used_bytes"]
 
 
 class Sectors:
@@ -89,3 +89,15 @@ class Sectors:
     def _note(self, error: BaseException) -> None:
         if isinstance(error, OSError) and error.errno == errno.ENODEV:
             self.gone = True
+
+
+def used_bytes(data: bytes | bytearray) -> int:
+    """How much of ``data`` comes before the zeros at its end. By halves: a FAT may be megabytes, and most is free."""
+    low, high = 0, len(data)
+    while high - low > SECTOR_BYTES:
+        middle = (low + high) // 2
+        if data[middle:high] == bytes(high - middle):
+            high = middle
+        else:
+            low = middle
+    return low + len(bytes(data[low:high]).rstrip(b"\0")) if any(data[low:high]) else low

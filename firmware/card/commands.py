@@ -12,6 +12,8 @@ from firmware.commands.kinds import Choice, Text
 from firmware.commands.registry import Argument, Call, Operation, Option, Registry, Reply
 from firmware.errors import CommandError
 from firmware.hal import Volume
+from firmware.kernel.booking import booked
+from firmware.rootca.files import DIRECTORIES, KEY
 
 MODULE = "CARD"
 
@@ -21,18 +23,24 @@ DIRECTORY = 0x4000
 LISTED = 1_000
 """Entries that a listing shows at most: more would fill a terminal for minutes."""
 
+CA_KEYS = tuple(f"{directory}/{KEY}" for directory in DIRECTORIES)
+"""What a format does not take away unless it is told to."""
+
 
 def register_card(registry: Registry, card: CardTask | None, draw_serial: Callable[[], int]) -> None:
     """Adds the module's operations. ``draw_serial`` gives the serial number of a new volume."""
     commands = CardCommands(card, draw_serial)
     fat = Option("fat", Choice("12", "16", "32"), "kind of FAT; without it, the size's own")
+    discard = Option("discard-ca", None, "also when the card holds a root CA, whose key is overwritten")
     path = Argument("path", Text(), "directory", default="/", path=True)
     for operation in (
         Operation(MODULE, "info", "card, file system and free space", commands.info, query=True),
         Operation(MODULE, "ls", "files in a directory of the card", commands.ls, arguments=(path,), query=True),
         Operation(MODULE, "mount", "mounts the card that is in", commands.mount),
         Operation(MODULE, "unmount", "lets go of the card, so that it can be taken out", commands.unmount),
-        Operation(MODULE, "format", "makes a new file system: everything on the card is lost", commands.format, (fat,)),
+        Operation(
+            MODULE, "format", "makes a new file system: everything on the card is lost", commands.format, (fat, discard)
+        ),
         Operation(MODULE, "check", "looks the whole file system over", commands.check, query=True),
     ):
         registry.register(operation)
@@ -59,16 +67,19 @@ class CardCommands:
             data["reason"] = card.reason
         if card.state != "absent":
             try:
-                data |= card_identity(card.slot.identify())
+                with booked(card.kernel, "card"):
+                    data |= card_identity(card.slot.identify())
             except OSError as error:
                 raise failure_from_oserror(error) from None
         if card.volume is not None:
-            data |= volume_view(card.volume)
+            with booked(card.kernel, "card"):
+                data |= volume_view(card.volume)
         return Reply("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in data.items()), data)
 
     async def ls(self, call: Call) -> Reply:
         path = call.text("path")
-        with (await self._card()).use("ls") as volume:
+        card = await self._card()
+        with card.use("ls") as volume, booked(card.kernel, "card"):
             entries = []
             for name, kind, _, size_bytes in volume.ilistdir(path):
                 entries.append({"name": name, "directory": kind == DIRECTORY, "size_bytes": size_bytes})
@@ -78,7 +89,7 @@ class CardCommands:
         return Reply("\n".join(lines) or "empty", entries)
 
     async def mount(self, call: Call) -> Reply:
-        (await self._card()).mount()
+        await (await self._card()).mount()
         return Reply("mounted")
 
     async def unmount(self, call: Call) -> Reply:
@@ -87,11 +98,12 @@ class CardCommands:
 
     async def format(self, call: Call) -> Reply:
         fat = call.get("fat")
-        (await self._card()).format(int(fat) if fat else None, self._draw_serial())
+        card = await self._card()
+        await card.format(int(fat) if fat else None, self._draw_serial(), keys=CA_KEYS, discard=call.flag("discard-ca"))
         return Reply("formatted and mounted")
 
     async def check(self, call: Call) -> Reply:
-        report = (await self._card()).check()
+        report = await (await self._card()).check()
         data = {"clean": report.clean, "problems": list(report.problems)}
         return Reply("\n".join(report.problems) or "clean", data)
 

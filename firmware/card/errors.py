@@ -28,6 +28,8 @@ def failure_from_oserror(error: OSError, doing: str = "") -> CardFailure:
     """The sentence for an error of the card or its file system; the device's own words follow in brackets."""
     sentence = SENTENCES.get(error.errno or 0, "card error")
     detail = error.strerror or str(error)
-    if detail and detail != sentence:
+    if error.errno in (errno.ENODEV, errno.ENOMEDIUM):
+        sentence = detail or sentence  # the slot knows whether it is empty, or the card another one
+    elif detail and detail != sentence:
         sentence = f"{sentence} ({detail})"
     return CardFailure(f"{doing}: {sentence}" if doing else sentence)

@@ -2,27 +2,37 @@
 
 ::
 
-    absent --pin low for 50 ms--> inserted --mount--> mounted     --"card unmount"--> unmounted
-       ^                                   \\-------> unusable (no FAT volume, unreadable)
+    absent --pin low for 50 ms--> mounting --looked over--> mounted     --"card unmount"--> unmounted
+       ^                                   \\-------> unusable (no FAT volume, unreadable, half formatted)
        +------ pin high, or an access says that the card is gone: from every state ------+
 
-A volume belongs to the card it was mounted from: after a card came out, whoever still holds its volume gets ENODEV
-from the slot, also when another card was put in meanwhile.
+A volume belongs to the card it was mounted from: once a card was missed, whoever still holds its volume gets ENODEV,
+also when another card was put in meanwhile.
+
+What takes long (looking over, checking, formatting) comes from the file system as a generator of short steps. Each is
+booked, and others run in between: in a task of its own, because this one is urgent and would let nobody in. A watchdog
+is fed all the while, however large the card.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from firmware.card.errors import CardFailure, failure_from_oserror
-from firmware.hal import CardSlot, CheckReport, FileSystem, Led, Volume
-from firmware.kernel import Event, Kernel
+from firmware.hal import CardSlot, CheckReport, FileSystem, Led, RepairReport, Volume
+from firmware.kernel import Cancelled, Event, Kernel, Priority, Task
 from firmware.kernel.booking import booked
+
+T = TypeVar("T")
 
 DEBOUNCE_MS = 50
 """Mechanical contacts bounce for a few milliseconds; a card that is being pushed in, for longer."""
+
+LOOK_LIMIT_MS = 60_000
+"""Whoever wants the card waits so long for it to be looked over; the largest FAT that is looked at takes a second."""
 
 SETTLE_LIMIT_MS = 1_000
 """A contact that bounces for longer is broken, and nobody should have to wait for it."""
@@ -33,10 +43,17 @@ CARD_PRESENT = 0
 TOLD = 8
 """Lines about a damaged volume at most: the first ones tell the story."""
 
+WIPED_BYTES = 16_384
+"""A larger file is no key."""
+
+UNWIPEABLE = (errno.EIO, errno.EILSEQ, errno.EACCES)
+"""A file that is damaged or marked read-only does not keep a card from being formatted."""
+
+GONE = "the card was removed"
+
 SECTOR_BYTES = 512
-INIT = 1
 SECTOR_COUNT = 4
-"""Operations of MicroPython's block device protocol."""
+"""Operation of MicroPython's block device protocol."""
 
 
 class CardTask:
@@ -57,7 +74,7 @@ class CardTask:
         self.kernel = kernel
         self.slot = slot
         self.state = "absent"
-        """``absent``, ``mounted``, ``unmounted`` or ``unusable``."""
+        """``absent``, ``mounting``, ``mounted``, ``unmounted`` or ``unusable``."""
         self.reason = ""
         """Why the card is unusable."""
         self.volume: Volume | None = None
@@ -68,6 +85,9 @@ class CardTask:
         self._led = led
         self._changed = Event(kernel)
         self._steady = Event(kernel)
+        self._looked = Event(kernel)
+        self._looked.set()
+        self._mounting: Task | None = None
         self._user = ""
         slot.detect.irq(self._on_detect)
 
@@ -76,8 +96,10 @@ class CardTask:
         self._changed.set()
 
     async def settle(self) -> None:
-        """Waits for the contacts to stop bouncing: what was put in or pulled a moment ago is known afterwards."""
+        """Waits for the contacts to stop bouncing and for a new card to be looked over: what was put in or pulled a
+        moment ago is known afterwards."""
         await self._steady.wait(SETTLE_LIMIT_MS)
+        await self._looked.wait(LOOK_LIMIT_MS)
 
     async def run(self) -> None:
         """Serves the slot for ever."""
@@ -106,46 +128,101 @@ class CardTask:
 
     def _same_card(self) -> bool:
         """Whether the card that was noticed is still the one: out and in again can be quicker than the debouncing."""
-        if self.state in ("absent", "unusable"):
+        if self.state == "absent":
             return True
         try:
-            self.slot.device.readblocks(0, bytearray(SECTOR_BYTES))
+            with booked(self.kernel, "card"):
+                self.slot.device.readblocks(0, bytearray(SECTOR_BYTES))
         except OSError as error:
             return error.errno != errno.ENODEV
         return True
 
     def _noticed_in(self) -> None:
         self.insertions += 1
+        self.state = "mounting"
+        self._looked.clear()
+        self._show()
+        self._mounting = self.kernel.spawn(self._mount_inserted(), "card-mount", Priority.BACKGROUND)
+
+    def _noticed_out(self) -> None:
+        was_used = f" while {self._user} was using it" if self._user else ""
+        if self._mounting is not None and not self._mounting.done:
+            self._mounting.cancel()
+        if self.volume is not None:
+            # The device still refuses, whatever card is in by now: from here on the volume does, too.
+            with suppress(OSError):
+                self.volume.umount()
+        self.state = "absent"
+        self.reason = ""
+        self.volume = None
+        self._looked.set()
+        self._say(f"card removed{was_used}")
+        self._show()
+
+    async def _mount_inserted(self) -> None:
         try:
-            self._mount()
+            await self._mount()
         except CardFailure as failure:
             self._say(f"card inserted: {failure}")
         else:
             self._say(f"card inserted: {self.size_bytes() // 1_048_576} MiB, mounted")
-        self._show()
 
-    def _noticed_out(self) -> None:
-        was_used = f" while {self._user} was using it" if self._user else ""
-        self.state = "absent"
-        self.reason = ""
-        self.volume = None
-        self._say(f"card removed{was_used}")
-        self._show()
-
-    def _mount(self) -> None:
+    async def _mount(self) -> None:
+        """Looks the volume over, mends it, and mounts it; nobody else has it meanwhile."""
+        inserted = self.insertions
+        self.state, self.reason = "mounting", ""
+        self._looked.clear()
         try:
-            with booked(self.kernel, "card"):
-                self.slot.device.ioctl(INIT, 0)
-                report = self._filesystem.repair(self.slot.device)
-                self.volume = self._filesystem.mount(self.slot.device)
+            report: RepairReport = await self._in_steps(self._filesystem.repair_steps(self.slot.device))
+            self._attach()
         except OSError as error:
-            self.volume = None
             failure = failure_from_oserror(error)
-            self.state, self.reason = "unusable", str(failure)
+            if self._is_in(inserted):
+                self.state, self.reason = "unusable", str(failure)
             raise failure from None
-        self.state, self.reason = "mounted", ""
+        finally:
+            if self._is_in(inserted):
+                if self.state == "mounting":  # interrupted
+                    self.state = "unmounted"
+                self._looked.set()
+                self._show()
         self._tell("repaired", report.done)
         self._tell("damaged", report.left)
+
+    def _attach(self) -> None:
+        with booked(self.kernel, "card"):
+            self.volume = self._filesystem.mount(self.slot.device)
+        self.state, self.reason = "mounted", ""
+
+    async def _in_steps(self, steps: Generator[None, None, T]) -> T:
+        """Runs a long operation of the file system to its end, and lets others run after each step.
+
+        OSError as the operation, and ENODEV once the card it began with was missed: the next one is not its business.
+        """
+        inserted = self.insertions
+        while self._is_in(inserted):
+            with booked(self.kernel, "card"):
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+            await self.kernel.switch()
+        raise OSError(errno.ENODEV, GONE)
+
+    def _is_in(self, inserted: int) -> bool:
+        """Whether the card is in that was the latest when ``insertions`` said so."""
+        return self.state != "absent" and self.insertions == inserted
+
+    async def _apart(self, work: Coroutine[Any, None, T], name: str) -> T:
+        """Has a task of its own do what somebody waits for: it gives way to the console, and to network services."""
+        task = self.kernel.spawn(work, name, Priority.SERVICE)
+        try:
+            result: T = await task.join()
+            return result
+        finally:
+            if not task.done:
+                task.cancel()
 
     def _tell(self, what: str, lines: tuple[str, ...]) -> None:
         for line in lines[:TOLD]:
@@ -155,7 +232,7 @@ class CardTask:
 
     def _show(self) -> None:
         if self._led is not None:
-            colours = {"mounted": "green", "unmounted": "off", "unusable": "red", "absent": "off"}
+            colours = {"mounted": "green", "unmounted": "off", "unusable": "red", "absent": "off", "mounting": "off"}
             self._led.set(colours[self.state])
 
     @contextmanager
@@ -165,22 +242,31 @@ class CardTask:
         Raises CardFailure when there is no usable card or somebody else has it; turns what the card does inside the
         block into CardFailure, too.
         """
-        volume = self._mounted()
+        with self._reserved(who):
+            volume = self._mounted()
+            try:
+                yield volume
+            except OSError as error:
+                if error.errno in (errno.ENODEV, errno.ENOMEDIUM):
+                    raise CardFailure(f"{who}: the card was removed") from None
+                raise failure_from_oserror(error, who) from None
+
+    @contextmanager
+    def _reserved(self, who: str) -> Iterator[None]:
+        """Keeps everybody else from the card. CardFailure when there is none, or somebody has it."""
+        if self.state == "absent":
+            raise CardFailure("no card in the slot")
+        if self.state == "mounting":
+            raise CardFailure("the card is being looked over: try again in a moment")
         if self._user:
             raise CardFailure(f"the card is in use by {self._user}")
         self._user = who
         try:
-            yield volume
-        except OSError as error:
-            if error.errno in (errno.ENODEV, errno.ENOMEDIUM):
-                raise CardFailure(f"{who}: the card was removed") from None
-            raise failure_from_oserror(error, who) from None
+            yield
         finally:
             self._user = ""
 
     def _mounted(self) -> Volume:
-        if self.state == "absent":
-            raise CardFailure("no card in the slot")
         if self.state == "unmounted":
             raise CardFailure("the card is not mounted: card mount")
         if self.volume is None:
@@ -194,53 +280,122 @@ class CardTask:
         except OSError:
             return 0
 
-    def mount(self) -> None:
+    async def mount(self) -> None:
         """Mounts the card that is in. CardFailure says why not."""
-        if self.state == "absent":
-            raise CardFailure("no card in the slot")
-        if self.state != "mounted":
-            self._mount()
-            self._show()
+        with self._reserved("mount"):
+            if self.state != "mounted":
+                await self._apart(self._mount(), "card-mount")
 
     def unmount(self) -> None:
         """Lets go of the card, so that it can be taken out. CardFailure when somebody uses it."""
-        volume = self._mounted()
-        if self._user:
-            raise CardFailure(f"the card is in use by {self._user}")
-        try:
-            volume.umount()
-        except OSError as error:
-            raise failure_from_oserror(error) from None
-        self.volume = None
-        self.state = "unmounted"
-        self._show()
+        with self._reserved("unmount"):
+            volume = self._mounted()
+            try:
+                with booked(self.kernel, "card"):
+                    volume.umount()
+            except OSError as error:
+                raise failure_from_oserror(error) from None
+            self.volume = None
+            self.state = "unmounted"
+            self._show()
 
-    def format(self, fat: int | None, serial: int) -> None:
-        """Makes a new file system on the card that is in, and mounts it. Everything on it is lost."""
-        if self.state == "absent":
-            raise CardFailure("no card in the slot")
-        if self._user:
-            raise CardFailure(f"the card is in use by {self._user}")
-        self.volume = None
+    async def format(self, fat: int | None, serial: int, *, keys: Sequence[str] = (), discard: bool = False) -> None:
+        """Makes a new file system on the card that is in, and mounts it. Everything on it is lost.
+
+        Args:
+            fat: 12, 16, 32, or None for the size's own.
+            serial: number of the new volume.
+            keys: paths of files that nobody should lose by accident.
+            discard: whether they may be lost; their sectors are then overwritten first. What the card's own wear
+                levelling keeps of them is out of anybody's reach but a laboratory's.
+
+        Raises:
+            CardFailure: it cannot be done, and the card is as it was; or it failed on the way, and the card has no file
+                system: then the state says so.
+        """
+        with self._reserved("format"):
+            try:
+                await self._apart(self._format(fat, serial, keys, discard), "card-format")
+            finally:
+                self._show()
+
+    async def _format(self, fat: int | None, serial: int, keys: Sequence[str], discard: bool) -> None:
+        inserted = self.insertions
+        steps = self._filesystem.mkfs_steps(self.slot.device, fat=fat, serial=serial)
         try:
             with booked(self.kernel, "card"):
-                self.slot.device.ioctl(INIT, 0)
-                self._filesystem.mkfs(self.slot.device, fat=fat, serial=serial)
-        except ValueError as error:
-            raise CardFailure(str(error)) from None
+                volume = self._volume_to_lose()
+                found = _files_among(volume, keys) if volume is not None else []
+                if found and not discard:
+                    raise CardFailure(f"the card holds a root CA's key ({found[0]}): /discard-ca gives it up")
+                next(steps)  # judges size and kind, and changes nothing
+                if volume is not None:
+                    self._wipe(volume, found)
         except OSError as error:
             raise failure_from_oserror(error) from None
-        finally:
-            self.state, self.reason = "unmounted", ""
-        self._mount()
-        self._show()
-
-    def check(self) -> CheckReport:
-        """Looks the whole volume over. CardFailure when the card cannot be read at all."""
-        if self.state == "absent":
-            raise CardFailure("no card in the slot")
+        mounted, self.volume = self.volume, None
         try:
-            with booked(self.kernel, "card"):
-                return self._filesystem.check(self.slot.device)
+            await self._in_steps(steps)
+            self._attach()
         except OSError as error:
-            raise failure_from_oserror(error) from None
+            failure = failure_from_oserror(error)
+            if error.errno == errno.EROFS:  # already the first write was refused
+                self.volume = mounted
+                raise failure from None
+            self._half_formatted(inserted, "failed")
+            raise failure from None
+        except Cancelled:
+            self._half_formatted(inserted, "was interrupted")
+            raise
+
+    def _volume_to_lose(self) -> Volume | None:
+        """What a format would destroy; None when it is nothing that anybody can read."""
+        if self.volume is not None:
+            return self.volume
+        try:
+            return self._filesystem.mount(self.slot.device)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise
+            return None
+
+    def _wipe(self, volume: Volume, paths: Sequence[str]) -> None:
+        for path in paths:
+            try:
+                size_bytes = volume.stat(path)[6]
+                if size_bytes <= WIPED_BYTES:
+                    volume.overwrite(path, bytes(size_bytes))
+            except OSError as error:
+                if error.errno not in UNWIPEABLE:
+                    raise
+                self._say(f"card format: {path} could not be overwritten")
+
+    def _half_formatted(self, inserted: int, how: str) -> None:
+        if self._is_in(inserted):
+            self.volume = None
+            self.state, self.reason = "unusable", f"a format {how}: the card has no file system until it is formatted"
+            self._say(f"card format {how}: the card has no file system now")
+            self._show()
+
+    async def check(self) -> CheckReport:
+        """Looks the whole volume over; nobody writes meanwhile. CardFailure when the card cannot be read at all."""
+        with self._reserved("check"):
+            try:
+                return await self._apart(self._in_steps(self._filesystem.check_steps(self.slot.device)), "card-check")
+            except OSError as error:
+                raise failure_from_oserror(error) from None
+
+
+def _files_among(volume: Volume, paths: Sequence[str]) -> list[str]:
+    """Those of ``paths`` that are there, or may be: what cannot be read is not known to be gone."""
+    found = []
+    for path in paths:
+        try:
+            volume.stat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                continue
+            if error.errno not in (errno.EIO, errno.EILSEQ):
+                raise
+        found.append(path)
+    return found

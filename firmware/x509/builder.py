@@ -165,7 +165,8 @@ def issued_certificate(
         ca: Certificate of the CA.
         ca_key: Its private key.
         serial: Number that this CA has not given before.
-        now_s: Start of validity. The end does not look at the CA's own: a validator checks both anyway.
+        now_s: Start of validity. It ends after the years ordered, or with the CA's own where that is sooner: nobody
+            could validate it any longer, and a box that renews in time shall see the end that counts.
 
     Raises:
         CertificateError: ``ca`` is no CA certificate, is not valid at ``now_s``, or ``ca_key`` is another one's key.
@@ -177,7 +178,7 @@ def issued_certificate(
         key.spki(),
         serial,
         now_s,
-        seconds_after_years(now_s, order.years),
+        min(seconds_after_years(now_s, order.years), ca.not_after),
         order.hash_name,
         # RFC 5280 4.2.1.1: must be the CA's own subjectKeyIdentifier, however it was made.
         extensions=device_extensions(order, key, ca.values.subject_key_id or ca_key.public_key.key_id()),

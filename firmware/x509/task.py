@@ -344,9 +344,11 @@ class X509Task:
         await card.settle()
         with card.use("rootca-create") as volume:
             await self._rootca.require_empty(volume)
-        key = await self._key(job, order, DEVICE, _still_in(card))
+        guard = _still_in(card)
+        key = await self._key(job, order, DEVICE, guard)
         await self._sign(key.bits, order.hash_name)
         certificate = root_certificate(order, key, self.now_s(), self._entropy)
+        guard()  # another card that came while this was signed does not get the CA
         with card.use("rootca-create") as volume:
             await self._rootca.require_empty(volume)
             job.writing = True
@@ -357,7 +359,9 @@ class X509Task:
         await card.settle()
         with card.use("rootca-issue") as volume:
             await self._rootca.load(volume)
-        key = await self._key(job, order, target, _still_in(card))
+        guard = _still_in(card)
+        key = await self._key(job, order, target, guard)
+        guard()
         with card.use("rootca-issue") as volume:
             job.writing = True
             identity, serial = await self._issue_on(volume, order, key)

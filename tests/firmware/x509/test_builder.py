@@ -26,6 +26,7 @@ from firmware.x509 import (
 )
 from firmware.x509.builder import CertificateTemplate, issue, random_serial
 from firmware.x509.oid import HASHES, SIGNATURE_OF_HASH
+from firmware.x509.timestamp import seconds_after_years
 
 Keys = Mapping[int, PrivateKey]
 
@@ -121,6 +122,16 @@ def test_the_authority_key_identifier_is_the_ca_s_own_word_for_its_key(
     made = issued_certificate(order, keys[2048].public_key, ca, keys[1024], 2, now_s)
     assert made.values.authority_key is not None
     assert made.values.authority_key.key_id == b"mine"
+
+
+def test_an_issued_certificate_ends_no_later_than_its_ca(
+    keys: Keys, order: CertificateOrder, root: Certificate, now_s: int
+) -> None:
+    public = keys[1024].public_key
+    assert issued_certificate(order, public, root, keys[1024], 2, now_s).not_after == root.not_after
+    long_lived = root_certificate(replace(order, years=20), keys[1024], now_s, random.Random(1))
+    made = issued_certificate(replace(order, years=2), public, long_lived, keys[1024], 3, now_s)
+    assert made.not_after == seconds_after_years(now_s, 2) < long_lived.not_after
 
 
 def test_a_ca_that_is_none_or_another_s_or_out_of_date_issues_nothing(

@@ -1,0 +1,442 @@
+"""What a FAT volume would need to be in order, as one copy of its FAT shows it. Looks only; ``repair`` writes.
+
+A copy of the FAT is judged by the tree that hangs from it: chains that break off, slots that make no sense, directories
+without "." and "..". The copy with less of it is the one that counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+
+from cfcard.blockdev import SECTOR_BYTES
+from cfcard.errors import SectorError
+from cfcard.fat.bpb import Bpb
+from cfcard.fat.directory import MAX_SLOTS
+from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
+from cfcard.fat.names import LFN_ATTRIBUTE
+from cfcard.fat.sectors import Sectors, used_bytes
+
+__all__ = ["FatCopy", "Folder", "Survey", "TooLarge"]
+
+MAX_TREE_SECTORS = 65_536
+"""A tree with more sectors of directories takes half a minute to read, and nobody can use the card so long."""
+
+READ_SECTORS = 64
+SINGLES = 16
+"""Sectors per step, in one transfer or one by one: some 7 ms of a card's time."""
+
+HALF = SECTOR_BYTES // 2
+SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
+BLANK_SECTOR = (bytes((DELETED,)) + bytes(SLOT_BYTES - 1)) * SLOTS_PER_SECTOR
+"""Deleted slots: unlike zeros they let a reader on to the entries behind them."""
+
+WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|') | frozenset(range(0x20))
+
+
+class TooLarge(Exception):
+    """The tree has more directories than are looked at before a mount."""
+
+
+class FatCopy:
+    """One copy of the FAT, in memory: bytes and entries, and which sectors of it are no good."""
+
+    def __init__(self, bpb: Bpb, raw: bytearray, unreadable: Iterable[int] = ()) -> None:
+        self.raw = raw
+        self.dirty: set[int] = set()
+        self.lost = set(unreadable)
+        """Sectors that hold no FAT: unreadable, or with entries that mean nothing. No link in them is believed."""
+        self._kind = bpb.kind
+        self._mask = 0x0FFF_FFFF if bpb.kind == 32 else (1 << bpb.kind) - 1
+        self.top = bpb.clusters + 2
+        self.end = self._mask - 7
+        self.bad = self._mask - 8
+        self._entries = self._decode()
+        self._find_lost(bpb.media)
+        halves = range(-(-len(self._entries) * self._kind // (8 * HALF)))
+        self._erased = {number for number in halves if raw[number * HALF : (number + 1) * HALF] == b"\xff" * HALF}
+
+    def __len__(self) -> int:
+        """One more than the highest cluster that is not free."""
+        return len(self._entries)
+
+    def get(self, cluster: int) -> int:
+        return self._entries[cluster] if cluster < len(self._entries) else 0
+
+    def put(self, cluster: int, value: int) -> None:
+        if cluster >= len(self._entries):
+            self._entries.extend([0] * (cluster + 1 - len(self._entries)))
+        self._entries[cluster] = value & self._mask
+        raw, at = self.raw, cluster * self._kind // 8
+        if self._kind == 12:
+            pair = raw[at] | raw[at + 1] << 8
+            pair = pair & 0x000F | value << 4 & 0xFFF0 if cluster & 1 else pair & 0xF000 | value & 0x0FFF
+            raw[at : at + 2] = pair.to_bytes(2, "little")
+        else:
+            width = self._kind // 8
+            kept = raw[at + 3] & 0xF0 if self._kind == 32 else 0
+            raw[at : at + width] = (value & self._mask).to_bytes(width, "little")
+            if kept:
+                raw[at + 3] |= kept
+        self.dirty.update((at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES))
+
+    def sectors_of(self, cluster: int) -> set[int]:
+        at = cluster * self._kind // 8
+        return {at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES}
+
+    def is_lost(self, cluster: int) -> bool:
+        """Whether the sector of an entry holds no FAT, or nothing at all."""
+        sectors = self.sectors_of(cluster)
+        return bool(sectors & self.lost) or not any(
+            any(self.raw[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES]) for number in sectors
+        )
+
+    def is_erased(self, cluster: int) -> bool:
+        """Whether the half sector around an entry came as all FFh: what a cut leaves, not what chains are."""
+        return cluster * self._kind // 8 // HALF in self._erased
+
+    def _decode(self) -> list[int]:
+        """Entries up to the last one that is not free: most of a card is."""
+        used = used_bytes(self.raw)
+        count = max(2, min(self.top, used * 8 // self._kind + 1))
+        if self._kind == 12:
+            raw = self.raw
+            pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(count))
+            return [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)]
+        code = "H" if self._kind == 16 else "I" if array("I").itemsize == 4 else "L"
+        values = array(code, bytes(self.raw[: count * self._kind // 8]))
+        if sys.byteorder == "big":
+            values.byteswap()
+        return [value & self._mask for value in values]
+
+    def _find_lost(self, media: int) -> None:
+        for cluster, value in enumerate(self._entries):
+            if cluster > 1 and (value == 1 or self.top <= value < self.bad):
+                self.lost |= self.sectors_of(cluster)
+        if self.get(0) & 0xFF != media:
+            self.lost.add(0)
+
+
+@dataclass(slots=True)
+class Folder:
+    """A directory as it was found and as it is to be."""
+
+    path: str
+    start: int
+    parent: int
+    places: list[int] = field(default_factory=list)
+    """Its sectors."""
+    data: bytearray = field(default_factory=bytearray)
+    changed: set[int] = field(default_factory=set)
+    """Sectors (counted within it) to be written."""
+    whole: bool = True
+    """Whether all of it could be found."""
+
+    def erase(self, first: int, last: int) -> None:
+        for slot in range(first, last + 1):
+            self.data[slot * SLOT_BYTES] = DELETED
+            self.changed.add(slot // SLOTS_PER_SECTOR)
+
+
+class Survey:
+    """The tree as one copy of the FAT shows it, and what would have to be done for it to be in order."""
+
+    def __init__(self, sectors: Sectors, bpb: Bpb, fat: FatCopy, cache: dict[int, bytes | None]) -> None:
+        self.fat = fat
+        self.folders: list[Folder] = []
+        self.trouble = len(fat.lost)
+        """How much contradicts itself: the copy of the FAT with less of it counts."""
+        self.notes: list[str] = []
+        self.left: list[str] = []
+        self.links: list[list[int]] = []
+        """Chains to be linked anew."""
+        self.cuts: list[int] = []
+        """Clusters that shall be the last of their chain."""
+        self.suspect = set(fat.lost)
+        """FAT sectors in which a chain breaks off: what else is in them may mean nothing."""
+        self._sectors = sectors
+        self._bpb = bpb
+        self._cache = cache
+        self._claimed: set[int] = set()
+        self._broken: list[tuple[Folder, int, int, int]] = []
+        self._todo: list[Folder] = []
+        self._tree_sectors = 0
+
+    def orphans(self) -> list[int]:
+        """Clusters in use that nobody names."""
+        fat, claimed = self.fat, self._claimed
+        return [c for c in range(2, min(len(fat), fat.top)) if fat.get(c) not in (0, fat.bad) and c not in claimed]
+
+    @property
+    def used(self) -> int:
+        return len(self._claimed)
+
+    # The walk
+
+    def walk(self) -> Generator[None, None, None]:
+        """Looks at the whole tree, in steps. TooLarge when that would take too long."""
+        bpb = self._bpb
+        root = Folder("/", 0, 0)
+        if bpb.kind == 32:
+            yield from self._open(root, bpb.root_cluster)
+        else:
+            root.places = list(range(bpb.root_start, bpb.root_start + bpb.root_sectors))
+            self._todo.append(root)
+        while self._todo:
+            folder = self._todo.pop()
+            yield from self._load(folder)
+            self.folders.append(folder)
+            yield from self._slots(folder)
+            if not folder.changed and not (self._broken and self._broken[-1][0] is folder):
+                folder.data, folder.places = bytearray(), []  # a card has more of it than the box has memory
+        for broken in self._broken:
+            self._relink(*broken)
+
+    def _open(self, folder: Folder, start: int) -> Generator[None, None, None]:
+        """Finds the clusters of a directory; a chain that breaks off ends where it does."""
+        chain, good = self._chain(start, MAX_SLOTS * SLOT_BYTES // self._bpb.cluster_bytes + 1)
+        if not good:
+            self.trouble += 1
+            chain = yield from self._neighbours(chain or [start])
+            self.links.append(chain)
+            self.suspect |= self.fat.sectors_of(chain[0])
+            self.notes.append(f"{folder.path}: chain of the directory linked anew")
+            folder.whole = False
+        self._claimed.update(chain)
+        per = self._bpb.sectors_per_cluster
+        self._tree_sectors += len(chain) * per
+        if self._tree_sectors > MAX_TREE_SECTORS:
+            raise TooLarge
+        for cluster in chain:
+            first = self._bpb.sector_from_cluster(cluster)
+            folder.places.extend(range(first, first + per))
+        self._todo.append(folder)
+
+    def _neighbours(self, chain: list[int]) -> Generator[None, None, list[int]]:
+        """A directory's chain that breaks off goes on with its neighbours while there is no end mark."""
+        per = self._bpb.sectors_per_cluster
+        while chain[-1] + 1 < self.fat.top and chain[-1] + 1 not in self._claimed:
+            last = self._sector(self._bpb.sector_from_cluster(chain[-1]) + per - 1)
+            following = self._sector(self._bpb.sector_from_cluster(chain[-1] + 1))
+            yield
+            if last is None or following is None or last[-SLOT_BYTES] == 0 or not _is_slot(following):
+                break
+            chain.append(chain[-1] + 1)
+        return chain
+
+    def may_miss_directories(self) -> Generator[None, None, bool]:
+        """Whether part of a directory may be among the clusters that nobody names."""
+        if all(folder.whole for folder in self.folders):
+            return False
+        for cluster in self.orphans():
+            sector = self._sector(self._bpb.sector_from_cluster(cluster))
+            if sector is not None and _is_slot(sector):
+                return True
+            yield
+        return False
+
+    def _chain(self, start: int, most: int) -> tuple[list[int], bool]:
+        """(clusters of the chain as far as it can be followed, whether that is to its end)."""
+        fat, cluster = self.fat, start
+        chain: list[int] = []
+        seen: set[int] = set()
+        while 2 <= cluster < fat.top and cluster not in seen and cluster not in self._claimed and len(chain) < most:
+            value = fat.get(cluster)
+            if value in (0, fat.bad) or (fat.lost and fat.sectors_of(cluster) & fat.lost):
+                break
+            chain.append(cluster)
+            seen.add(cluster)
+            if value >= fat.end:
+                return chain, True
+            cluster = value
+        return chain, False
+
+    def _load(self, folder: Folder) -> Generator[None, None, None]:
+        folder.data = yield from self._content(folder)
+        if folder.start:
+            self._dots(folder)
+        if not folder.whole and 0 in folder.data[0::SLOT_BYTES]:
+            folder.whole = True  # its end mark is there: nothing of it is missing
+
+    def _content(self, folder: Folder) -> Generator[None, None, bytearray]:
+        """The bytes of a directory; sectors that cannot be read are to be written anew."""
+        data, places = bytearray(), folder.places
+        first = 0
+        while first < len(places):
+            last = first + 1
+            while last < min(len(places), first + READ_SECTORS) and places[last] == places[last - 1] + 1:
+                last += 1
+            try:
+                data += self._sectors.read(places[first], last - first)
+            except SectorError:
+                for number in range(first, last):
+                    sector = self._sector(places[number])
+                    if sector is None:
+                        folder.changed.add(number)
+                    data += sector or BLANK_SECTOR
+                    if number % SINGLES == 0:
+                        yield
+            first = last
+            yield
+        if folder.changed:
+            self.notes.append(f"{folder.path}: unreadable sectors written anew")
+        return data
+
+    def _sector(self, lba: int) -> bytes | None:
+        if lba not in self._cache:
+            try:
+                self._cache[lba] = bytes(self._sectors.read(lba))
+            except SectorError:
+                self._cache[lba] = None
+        return self._cache[lba]
+
+    def _dots(self, folder: Folder) -> None:
+        """The first two entries say where a directory and its parent are: without them the sector is no directory's."""
+        data = folder.data
+        wanted = [(b".          ", folder.start), (b"..         ", folder.parent)]
+        if all(
+            data[32 * n : 32 * n + 11] == name and self._cluster(data, n) == cluster
+            for n, (name, cluster) in enumerate(wanted)
+        ):
+            return
+        if data[:11] != wanted[0][0]:
+            self.notes.append(f"{folder.path}: first sector of the directory made anew")
+            if not any(data[:SECTOR_BYTES]):
+                data[:SECTOR_BYTES] = BLANK_SECTOR
+        for n, (name, cluster) in enumerate(wanted):
+            slot = bytearray(SLOT_BYTES)
+            slot[0:12] = name + bytes((DIRECTORY,))
+            slot[20:22], slot[26:28] = (cluster >> 16).to_bytes(2, "little"), (cluster & 0xFFFF).to_bytes(2, "little")
+            slot[24:26] = b"\x21\x00"
+            data[32 * n : 32 * n + 32] = slot
+        folder.changed.add(0)
+        self.trouble += 1
+
+    def _cluster(self, data: bytes | bytearray, slot: int) -> int:
+        at = slot * SLOT_BYTES
+        cluster = data[at + 26] | data[at + 27] << 8
+        return cluster | (data[at + 20] | data[at + 21] << 8) << 16 if self._bpb.kind == 32 else cluster
+
+    def _slots(self, folder: Folder) -> Generator[None, None, None]:
+        data, long, waiting = folder.data, LongName(), -1
+        for slot in range(2 if folder.start else 0, min(len(data) // SLOT_BYTES, MAX_SLOTS)):
+            at = slot * SLOT_BYTES
+            if data[at] == 0:
+                break
+            if data[at] != DELETED and data[at + 11] & 0x3F == LFN_ATTRIBUTE and not data[at + 11] & 0xC0:
+                waiting = slot if waiting < 0 else waiting
+                long.add(slot, data[at : at + SLOT_BYTES])
+                continue
+            named = data[at] != DELETED and long.name_for(bytes(data[at : at + 11])) is not None
+            if waiting >= 0 and not (named and long.first == waiting):
+                self._drop(folder, waiting, (long.first if named else slot) - 1)
+            if data[at] != DELETED:
+                yield from self._entry(folder, slot, long.first if named else slot)
+            waiting = -1
+            long.clear()
+        if waiting >= 0:
+            self._drop(folder, waiting, slot - 1 if data[slot * SLOT_BYTES] == 0 else slot)
+
+    def _drop(self, folder: Folder, first: int, last: int) -> None:
+        """Slots that make no sense."""
+        self.trouble += 1
+        line = f"{folder.path}: entries without meaning erased"
+        if line not in self.notes:
+            self.notes.append(line)
+        folder.erase(first, last)
+
+    def _entry(self, folder: Folder, slot: int, begin: int) -> Generator[None, None, None]:
+        raw = bytes(folder.data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES])
+        attributes, short = raw[11], raw[:11]
+        if attributes & 0xC0 or (attributes & LABEL and attributes & DIRECTORY):
+            return self._drop(folder, begin, slot)
+        if attributes & LABEL:
+            return None
+        if not _is_short(short):
+            return self._drop(folder, begin, slot)
+        cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
+        needed = -(-size // self._bpb.cluster_bytes)
+        if attributes & DIRECTORY:
+            if size or not 2 <= cluster < self.fat.top or cluster in self._claimed:
+                return self._drop(folder, begin, slot)
+            yield from self._open(Folder(_path(folder, short), cluster, folder.start), cluster)
+            return None
+        if needed > self._bpb.clusters or not (cluster == 0 or 2 <= cluster < self.fat.top):
+            return self._drop(folder, begin, slot)
+        if cluster == 0:
+            if needed:
+                self.trouble += 1
+                self.left.append(f"{_path(folder, short)}: {size} bytes and no cluster")
+            return None
+        if needed == 0:
+            self.trouble += 1
+            self._empty(folder, slot)
+            self.notes.append(f"{_path(folder, short)}: clusters of an empty file freed")
+            return None
+        chain, good = self._chain(cluster, needed + 1)
+        if len(chain) > needed:
+            self.trouble += 1
+            chain, good = chain[:needed], True
+            self.cuts.append(chain[-1])
+            self.notes.append(f"{_path(folder, short)}: end of the chain set")
+        if not good or len(chain) < needed:
+            self.trouble += 1
+            self.suspect |= self.fat.sectors_of(cluster)
+            self._broken.append((folder, slot, cluster, needed))
+            return None
+        self._claimed.update(chain)
+        return None
+
+    @staticmethod
+    def _empty(folder: Folder, slot: int) -> None:
+        """Makes it a file without content."""
+        at = slot * SLOT_BYTES
+        folder.data[at + 20 : at + 22] = b"\0\0"
+        folder.data[at + 26 : at + 32] = bytes(6)
+        folder.changed.add(slot // SLOTS_PER_SECTOR)
+
+    def _relink(self, folder: Folder, slot: int, start: int, needed: int) -> None:
+        """A file whose chain breaks off: the part that is there, then its neighbours, where nobody else has them."""
+        path = _path(folder, bytes(folder.data[slot * SLOT_BYTES : slot * SLOT_BYTES + 11]))
+        chain, _ = self._chain(start, needed)
+        is_free = not chain and not self.fat.is_lost(start)
+        if not chain:
+            chain = [] if start in self._claimed else [start]
+        while chain and len(chain) < needed:
+            following = chain[-1] + 1
+            if following >= self.fat.top or following in self._claimed or following in chain:
+                break
+            chain.append(following)
+        if len(chain) < needed and is_free:
+            self.notes.append(f"{path}: emptied, none of its clusters was in use")
+            self._empty(folder, slot)
+            return
+        if len(chain) < needed:
+            self.left.append(f"{path}: clusters are missing or belong to another file")
+            self._claimed.update(chain)
+            return
+        self._claimed.update(chain)
+        self.links.append(chain)
+        self.notes.append(f"{path}: chain linked anew")
+
+
+def _path(folder: Folder, short: bytes) -> str:
+    """The name that a log can show: the short one."""
+    return f"{folder.path.rstrip('/')}/{ascii(short.decode('cp437').rstrip())[1:-1]}"
+
+
+def _is_short(short: bytes) -> bool:
+    """Whether these 11 bytes can be a name."""
+    return short[0] != 0x20 and not any(c in WRONG_IN_SHORT and (i or c != 0x05) for i, c in enumerate(short))
+
+
+def _is_slot(sector: bytes) -> bool:
+    """Whether a sector can go on with a directory: its first slot is deleted, a name, or part of a long one."""
+    attributes = sector[11]
+    if attributes & 0xC0:
+        return False
+    if sector[0] == DELETED or attributes & 0x3F == LFN_ATTRIBUTE:
+        return True
+    return sector[0] != 0 and _is_short(sector[:11]) and not any(0x61 <= c <= 0x7A for c in sector[:11])

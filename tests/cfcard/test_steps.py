@@ -1,0 +1,105 @@
+"""Long operations in steps: short ones, the same result as in one go, and nothing written before the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import pytest
+
+from cfcard import CompactFlash, RamDevice
+from cfcard.blockdev import Readable
+from cfcard.errors import CardError
+from cfcard.fat import Fat
+
+STEP_US = 20_000
+"""The longest that a step may keep a card busy."""
+
+
+class TimedDevice:
+    """Adds up how long a card of the usual speed is busy. Not modelled: everything but that."""
+
+    def __init__(self, device: RamDevice) -> None:
+        self._device = device
+        self._card = CompactFlash(device)
+        self.busy_us = 0
+        self.writes = 0
+
+    def readblocks(self, block_num: int, buf: bytearray | memoryview, offset: int = 0, /) -> None:
+        self.busy_us += self._card.read_us(len(buf) // 512)
+        self._device.readblocks(block_num, buf, offset)
+
+    def writeblocks(self, block_num: int, buf: Readable, offset: int = 0, /) -> None:
+        self.busy_us += self._card.write_us(len(buf) // 512)
+        self.writes += 1
+        self._device.writeblocks(block_num, buf, offset)
+
+    def ioctl(self, op: int, arg: int, /) -> int | None:
+        return self._device.ioctl(op, arg)
+
+
+def longest_us(device: TimedDevice, steps: Generator[None, None, object]) -> int:
+    longest = 0
+    while True:
+        before = device.busy_us
+        ended = next(steps, "ended") == "ended"
+        longest = max(longest, device.busy_us - before)
+        if ended:
+            return longest
+
+
+OPERATIONS: dict[str, Callable[[TimedDevice], Generator[None, None, object]]] = {
+    "mkfs": lambda device: Fat().mkfs_steps(device),
+    "check": lambda device: Fat().check_steps(device),
+    "repair": lambda device: Fat().repair_steps(device),
+}
+
+
+def a_tree(card: RamDevice) -> None:
+    volume = Fat().mount(card)
+    volume.mkdir("/LONG")
+    for number in range(700):
+        volume.replace(f"/LONG/a file with a name that takes slots {number}.txt", b"")
+    for number in range(40):
+        volume.mkdir(f"/D{number}")
+    volume.umount()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_step_keeps_a_card_busy_for_long(card: RamDevice, name: str) -> None:
+    a_tree(card)
+    device = TimedDevice(card)
+    assert 0 < longest_us(device, OPERATIONS[name](device)) < STEP_US
+    assert device.busy_us > STEP_US // 4
+
+
+def test_not_even_where_everything_has_to_be_mended(card: RamDevice) -> None:
+    a_tree(card)
+    sectors = Fat().mount(card).sectors
+    bpb = Fat().mount(card).bpb
+    for copy in range(bpb.fats):  # every chain is lost: directories are put together from their neighbours
+        for sector in range(min(bpb.fat_sectors, 40)):
+            sectors.write(bpb.reserved + copy * bpb.fat_sectors + sector, b"\xff" * 512)
+    device = TimedDevice(card)
+    assert longest_us(device, Fat().repair_steps(device)) < STEP_US
+    assert device.writes
+
+
+def test_the_first_step_of_a_format_judges_and_writes_nothing(card: RamDevice) -> None:
+    device = TimedDevice(card)
+    steps = Fat().mkfs_steps(device, label="TWELVE CHARS")
+    with pytest.raises(CardError, match="at most 11"):
+        next(steps)
+    next(Fat().mkfs_steps(device))
+    assert device.writes == 0
+    assert Fat().check(card).clean
+
+
+def test_a_tree_too_large_for_a_mount_is_left_alone_and_said_to_be(
+    card: RamDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_tree(card)
+    monkeypatch.setattr("cfcard.fat.survey.MAX_TREE_SECTORS", 10)
+    device = TimedDevice(card)
+    (line,) = Fat().repair(device).left
+    assert "too many to be looked at" in line
+    assert device.writes == 0
