@@ -184,7 +184,6 @@ class RootCa:
     def _require_room(self, volume: Volume) -> None:
         """CardFailure when the card has no room for the CA's files."""
         with booked(self._kernel, "card"):
-            with booked(self._kernel, "card"):
             cluster_bytes, _, _, free_clusters, *_ = volume.statvfs("/")
         pad_clusters = -(-PAD_SECTORS * SECTOR_BYTES // cluster_bytes)
         file_clusters = -(-LARGEST_FILE_BYTES // 2 // cluster_bytes)
