@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from firmware.commands.eventlog import KEPT_LINES, EventLog
 from firmware.commands.kinds import Number
 from firmware.commands.registry import TOP_LEVEL, Call, Operation, Option, Registry, Reply
-from firmware.kernel import Kernel, Task
+from firmware.kernel import Kernel, Task, TaskUse
 
 __all__ = [
     "Restarting",
@@ -113,10 +113,8 @@ def register_tasks(registry: Registry, kernel: Kernel) -> None:
     """Registers ``tasks``."""
 
     async def tasks(call: Call) -> Reply:
-        data = [_task(task) for task in kernel.tasks]
-        lines = [f"{'name':<24} {'priority':<10} {'cycles':>16} {'longest us':>12}"]
-        lines += [f"{t['name']:<24} {t['priority']:<10} {t['cycles']:>16} {t['longest_us']:>12}" for t in data]
-        return Reply("\n".join(lines), data)
+        data = [_task(task, kernel.cpu.hz) for task in kernel.tasks]
+        return Reply("\n".join(_task_lines(data)), data)
 
     registry.register(Operation(TOP_LEVEL, "tasks", "lists the tasks and what they used", tasks, query=True))
 
@@ -140,7 +138,7 @@ def _usage(kernel: Kernel, tls: TlsStatistics) -> dict[str, Any]:
         "load_10s": round(kernel.load(10_000), 4),
         "load_60s": round(kernel.load(60_000), 4),
         "cycles": dict(sorted(kernel.cycles.items())),
-        "tasks": [_task(task) for task in kernel.tasks],
+        "tasks": [_task(use, kernel.cpu.hz) for use in kernel.use()],
         "tls": {"handshakes": tls.handshakes, "last_us": tls.last_us},
     }
 
@@ -149,15 +147,21 @@ def _usage_text(data: Mapping[str, Any]) -> str:
     loads = ", ".join(f"{span} s: {data[f'load_{span}s']:.1%}" for span in (1, 10, 60))
     lines = [f"CPU {data['hz'] / 1e6:g} MHz, load {loads}"]
     lines += [f"  {kind:<12} {cycles:>16} cycles" for kind, cycles in data["cycles"].items()]
+    lines += ["", *_task_lines(data["tasks"]), ""]
     lines.append(f"TLS handshakes {data['tls']['handshakes']}, the last took {data['tls']['last_us']} us of CPU time")
     return "\n".join(lines)
 
 
-def _task(task: Task) -> dict[str, Any]:
+def _task_lines(data: Sequence[Mapping[str, Any]]) -> list[str]:
+    head = f"{'name':<24} {'priority':<10} {'cycles':>16} {'longest us':>12}"
+    return [head, *(f"{t['name']:<24} {t['priority']:<10} {t['cycles']:>16} {t['longest_us']:>12}" for t in data)]
+
+
+def _task(task: Task | TaskUse, hz: int) -> dict[str, Any]:
     return {
         "name": task.name,
         "priority": task.priority.name.lower(),
-        "cycles": task.cycles,
+        "cycles": task.busy_ns * hz // 1_000_000_000,
         "longest_us": task.longest_ns // 1_000,
     }
 

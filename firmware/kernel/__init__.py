@@ -3,7 +3,7 @@
 from firmware.kernel.budget import LoadMeter, Share
 from firmware.kernel.scheduler import Kernel
 from firmware.kernel.sync import Event, Queue, QueueFull
-from firmware.kernel.task import Cancelled, Priority, Task
+from firmware.kernel.task import Cancelled, Priority, Task, TaskUse
 
 __all__ = [
     "Cancelled",
@@ -15,4 +15,5 @@ __all__ = [
     "QueueFull",
     "Share",
     "Task",
+    "TaskUse",
 ]

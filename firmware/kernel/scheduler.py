@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.hal import Cpu, Trace
 from firmware.kernel.budget import LoadMeter, Share
-from firmware.kernel.task import WAIT, Cancelled, Priority, Task
+from firmware.kernel.task import WAIT, Cancelled, Priority, Task, TaskUse
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
 
 SLICE_US = 2_000
 """Longest piece of ``work`` between two awaits: a person at the console does not notice it."""
+
+MOST_NAMES = 64
+"""Names under which the use of ended tasks is kept: more than the firmware has; what goes beyond counts as ``other``."""
 
 SWITCH_CYCLES = 200
 """A dispatch, where no cost table says otherwise."""
@@ -67,6 +70,7 @@ class Kernel:
         """Cycles charged so far, by kind; dispatches count as ``switch``."""
         self.tasks: dict[Task, None] = {}
         """The tasks that are not done, in the order in which they were spawned."""
+        self._ended: dict[str, TaskUse] = {}
         self.current: Task | None = None
         """The task that has the CPU; None in interrupt context, unless the world catches up while a task works."""
         self.last_charge = ""
@@ -129,6 +133,13 @@ class Kernel:
         else:
             self._book(self.cpu.now_ns)
         return self._load.over(span_ms)
+
+    def use(self) -> list[TaskUse]:
+        """What tasks have used since the start, those that ended included, one entry for all tasks of a name."""
+        uses = dict(self._ended)
+        for task in self.tasks:
+            _add_use(uses, task.name, TaskUse(task.name, task.priority, task.busy_ns, task.longest_ns))
+        return list(uses.values())
 
     def close(self) -> None:
         """Drops every task, in the order in which they were spawned: the CPU was reset, or power is gone.
@@ -371,12 +382,12 @@ class Kernel:
     def _end(self, task: Task, ending: BaseException, began_ns: int) -> int:
         """Books what a task ended with; what is not the task's own business (reset, power loss) goes on upwards."""
         if isinstance(ending, StopIteration):
-            self._finish(task, ending.value, None)
+            self._finish(task, ending.value, None, began_ns)
         elif isinstance(ending, Cancelled):
-            self._finish(task, None, ending)
+            self._finish(task, None, ending, began_ns)
         elif isinstance(ending, Exception):
             joined = bool(task._joiners)
-            self._finish(task, None, ending)
+            self._finish(task, None, ending, began_ns)
             if not joined:
                 if self.on_fault is None:
                     raise ending
@@ -387,13 +398,23 @@ class Kernel:
             raise ending
         return WAIT
 
-    def _finish(self, task: Task, result: Any, error: BaseException | None) -> None:
+    def _finish(self, task: Task, result: Any, error: BaseException | None, began_ns: int) -> None:
         task.done = True
         task.result = result
         task.error = error
         del self.tasks[task]
+        held_ns = self.cpu.now_ns - began_ns  # the turn that ends it is not booked yet
+        use = TaskUse(task.name, task.priority, task.busy_ns + held_ns, max(task.longest_ns, held_ns))
+        known = task.name in self._ended or len(self._ended) < MOST_NAMES
+        _add_use(self._ended, task.name if known else "other", use)
         for joiner in task._joiners:
             self.wake(joiner)
+
+
+def _add_use(uses: dict[str, TaskUse], name: str, use: TaskUse) -> None:
+    before = uses.get(name)
+    busy_ns, longest_ns = (before.busy_ns, before.longest_ns) if before else (0, 0)
+    uses[name] = TaskUse(name, use.priority, busy_ns + use.busy_ns, max(longest_ns, use.longest_ns))
 
 
 def _outweighs(error: BaseException, pending: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware.kernel.timers import NEVER_NS, Timed
 
@@ -28,6 +28,16 @@ class Priority(IntEnum):
 
 class Cancelled(BaseException):
     """Thrown into a task that was cancelled, at its current await. Not an Exception, so that nobody swallows it."""
+
+
+class TaskUse(NamedTuple):
+    """What all tasks of one name have used since the start."""
+
+    name: str
+    priority: Priority
+    busy_ns: int
+    longest_ns: int
+    """The longest that one of them held the CPU between two awaits."""
 
 
 class Task(Timed):

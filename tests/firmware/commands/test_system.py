@@ -213,5 +213,26 @@ def test_mips_usage_has_the_promised_shape(registry: Registry, do: Any) -> None:
     assert list(task) == ["name", "priority", "cycles", "longest_us"]
     assert (task["name"], task["priority"]) == ("key", "background")
     assert 2_000 <= task["longest_us"] < 2_100
-    assert "load 1 s: 50" in do("cpu mips-usage").text
+    text = do("cpu mips-usage").text
+    assert "load 1 s: 50" in text
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("key ")] == [["key", "background"]]
     assert "key" in do("tasks").text
+
+
+def test_what_ended_tasks_used_is_kept_by_name(registry: Registry, do: Any) -> None:
+    kernel = Kernel(FakeCpu())  # type: ignore[arg-type]
+    register_cpu(registry, kernel, FakeTls())
+    register_tasks(registry, kernel)
+
+    async def job() -> None:
+        kernel.charge(1_000_000, "keygen")
+
+    for name in ("x509", "x509", *(f"guest{number}" for number in range(100))):
+        kernel.spawn(job(), name, Priority.BACKGROUND)
+    kernel.run()
+    tasks = {task["name"]: task for task in do("cpu mips-usage /json").data["tasks"]}
+    assert not do("tasks /json").data
+    assert 2_000_000 <= tasks["x509"]["cycles"] < 2_010_000
+    assert tasks["other"]["cycles"] >= 37_000_000
+    assert len(tasks) == 65
+    assert "x509" in do("cpu mips-usage").text
