@@ -30,7 +30,7 @@ SLICE_US = 2_000
 """Longest piece of ``work`` between two awaits: a person at the console does not notice it."""
 
 MOST_NAMES = 64
-"""Names under which the use of ended tasks is kept: more than the firmware has; what goes beyond counts as ``other``."""
+"""Names under which the use of ended tasks is kept: more than the firmware has; the rest counts as ``other``."""
 
 SWITCH_CYCLES = 200
 """A dispatch, where no cost table says otherwise."""

@@ -35,7 +35,9 @@ class Job:
     writing: bool = False
     """Whether it is past the point at which it can be cancelled."""
     owned: bool = False
-    """Whether somebody waits who will be told how it ended."""
+    """Whether a command that is still there began it and tells how it ended, or why not."""
+    waiting: int = 0
+    """How many wait who will be told how it ended."""
     outcome: str = ""
     """One line for people: what was made, or why not."""
     task: Task | None = field(default=None, repr=False)

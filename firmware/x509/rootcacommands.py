@@ -55,19 +55,32 @@ class RootCaCommands:
         return await self._owned(self._x509.issue(target_of(call), order, backup=call.flag("backup")))
 
     async def _owned(self, job: Job) -> Reply:
-        """Waits for a job that belongs to the command: interrupting the command cancels it."""
+        """Waits for a job that belongs to the command: interrupting the command cancels it, while that can be.
+
+        Once the result is being written the end is near: it is waited for, so that the command tells what came of it.
+        """
         job.owned = True
         try:
             return await finished(job)
         except Cancelled:
             if job.running and not job.writing:
                 self._x509.cancel()
+                raise
+        try:
+            return await finished(job)
+        except Cancelled:
+            # Whoever gave the command does not wait even for that: the outcome goes to everybody.
+            job.owned = False
             raise
 
 
 async def finished(job: Job) -> Reply:
     """Waits for a job's end. CommandError when it did not end well."""
-    await job.finished.wait()
+    job.waiting += 1
+    try:
+        await job.finished.wait()
+    finally:
+        job.waiting -= 1
     if job.state != "done":
         raise CommandError(job.line())
     return Reply(job.line())

@@ -121,7 +121,8 @@ class X509Task:
             raise CommandError("the default certificate is the built-in one, which the manufacturer signed")
         order = CertificateOrder(DistinguishedName(common_name=self.netbios), DEFAULT_KEY_BITS, "sha256", DEFAULT_YEARS)
         job = self._begin("default", DEVICE, DEFAULT_KEY_BITS, lambda job: self._make_default(job, order))
-        self._say("default certificate is being created: HTTPS and SIPS are off until it is ready")
+        meanwhile = ": HTTPS and SIPS are off until it is ready" if self.without_certificate else ""
+        self._say(f"default certificate is being created{meanwhile}")
         self._changed()
         return job
 
@@ -287,7 +288,7 @@ class X509Task:
 
     def _ended(self, job: Job, state: State, outcome: str) -> None:
         job.end(state, outcome)
-        (self._log if job.owned else self._say)(job.line())
+        (self._log if job.owned or job.waiting else self._say)(job.line())
         self._changed()
 
     def _go_on_without(self, cancelled: Job) -> None:

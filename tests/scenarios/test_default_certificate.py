@@ -170,3 +170,27 @@ def test_the_share_of_key_generation_can_be_configured(console: Console, bench: 
     assert "/background-percent '0': must be 1 to 100" in (
         console.run("config change CPU /background-percent 0", check=False).error or ""
     )
+
+
+@pytest.mark.gatebench(factory="upgraded")
+def test_whoever_waits_is_told_once(console: Console) -> None:
+    mark = console.mark()
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    console.run("info")
+    assert console.since(mark).count("default certificate ready") == 1
+    assert "default certificate ready" in console.run("log").text
+
+
+@pytest.mark.gatebench(factory="upgraded")
+def test_renewing_behind_a_device_certificate_says_nothing_of_services_that_stay_on(
+    console: Console, board: Gateway
+) -> None:
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    console.run("x509 servercert-create /key 1024-bit /dn-cn gw")
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    mark = console.mark()
+    console.run("x509 servercert-renew")
+    assert accepts(board, HTTPS)
+    console.run("x509 servercert-wait", timeout_ms=60_000)
+    assert "default certificate is being created\n" in console.since(mark).replace("\r", "")
+    assert "off until" not in console.since(mark)
