@@ -9,7 +9,7 @@ import pytest
 
 from cfcard.fat import Fat
 from hil.bench import Bench
-from hil.cards import CardPort
+from hil.cards import CardPort, new_ram_card
 from hil.console import Console
 from hil.gateway import Gateway
 
@@ -216,3 +216,39 @@ def test_what_a_card_command_takes_is_booked_as_card_time(console: Console, card
         mounted = kernel.cycles["card"]
         console.run(command)
         assert kernel.cycles["card"] > mounted > before, command
+
+
+def test_a_mount_ends_on_ctrl_c_and_the_card_can_be_mounted_later(
+    console: Console, board: Gateway, bench: Bench
+) -> None:
+    board.insert_card("ram", "2G")
+    console.expect("mounted")
+    console.run("card unmount")
+    console.send_line("card mount")
+    bench.run_for(ms=100)
+    console.send(b"\x03")
+    console.expect("interrupted")
+    console.expect(console.prompt)
+    assert "state: unmounted" in console.run("card info").text
+    console.run("card mount", timeout_ms=60_000)
+    assert "README.TXT" in console.run("card ls").text
+
+
+@pytest.mark.parametrize("command", ["card format", "card check"])
+def test_a_card_exchanged_during_a_long_command_ends_it_and_the_next_one_is_untouched(
+    console: Console, board: Gateway, bench: Bench, command: str
+) -> None:
+    first = board.insert_card("ram", "2G")
+    console.expect("mounted")
+    mark = console.mark()
+    console.send_line(command)
+    bench.run_for(ms=100)
+    first.remove()
+    second = new_ram_card("2G")
+    before = Fat().mount(second.backend).serial
+    board.insert_card(second)
+    console.expect("error: .*card was (changed|removed)", since=mark)
+    console.expect("card inserted: 2048 MiB, mounted", since=mark)
+    assert Fat().mount(second.backend).serial == before
+    assert Fat().check(second.backend).clean
+    assert "README.TXT" in console.run("card ls").text
