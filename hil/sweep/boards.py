@@ -6,6 +6,7 @@ tenths of a second to boot and to make a key, so a sweep tries a few cuts, sprea
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -53,6 +54,7 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._next: CompactFlash | None = None
         self.bench = Bench(seed=self.seed)
         self.sectors = new_ram_card("16M").backend
         self.log = LogLayer(self.sectors, keep=False)
@@ -62,6 +64,8 @@ class Trial:
         self.gateway.insert_card(self.card)
         self.gateway.power_on()
         self.gateway.console.login()
+        if "card inserted: " not in self.gateway.console.text:
+            self.gateway.console.expect("card inserted: ")
         self.run("card info")
 
     def __enter__(self) -> Trial:
@@ -83,15 +87,22 @@ class Trial:
         self.faulty.arm(Fault.CUT, at)
         mark = console.mark()
         console.send_line(command)
-        prompt = "\n" + self.gateway.netbios + "> "
+        # What the board says by itself redraws the prompt; the one that counts follows the command's line.
+        ended = re.compile(re.escape(command) + r"\s*?\n(?s:.*)\n" + re.escape(self.gateway.netbios) + "> ")
 
         def is_over() -> bool:
-            return not self.gateway.powered or prompt in console.since(mark)
+            return not self.gateway.powered or ended.search(console.since(mark)) is not None
 
         if not self.bench.run_until(is_over, timeout_ms=JOB_MS):
             self.wrong.append("the console did not come back")
         self.reported = console.since(mark)
         return bool(self.faulty.fired)
+
+    def swap(self, command: str, at: int, other: CompactFlash) -> None:
+        """Begins ``command``; at sector write ``at`` the card is pulled, and at the same instant another one is in."""
+        self._next = other
+        self.faulty.arm(Fault.CUT, at)
+        self.gateway.console.send_line(command)
 
     def go_on(self) -> None:
         """Power comes back, or the card is put in again; the board recovers."""
@@ -144,6 +155,8 @@ class Trial:
     def _cut(self) -> BaseException:
         if self.how == "pull":
             self.gateway.remove_card()
+            if self._next is not None:
+                self.gateway.insert_card(self._next)
             return NoCard()
         self.gateway.power_off()
         return PowerLoss()

@@ -49,7 +49,7 @@ class Effort:
     volumes: tuple[str, ...] = tuple(volume.name for volume in VOLUMES)
 
 
-FULL = Effort(Samples(reorder=32, forget=4), recovery=30, recovery_models=300, peers=300)
+FULL = Effort(Samples(reorder=24, forget=4), recovery=40, recovery_models=400, peers=300)
 REDUCED = Effort(
     Samples(reorder=6, forget=2, exhaustive=4),
     recovery=200,
