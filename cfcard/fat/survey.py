@@ -401,7 +401,7 @@ class Survey:
         """A file whose chain breaks off: the part that is there, then its neighbours, where nobody else has them."""
         path = _path(folder, bytes(folder.data[slot * SLOT_BYTES : slot * SLOT_BYTES + 11]))
         chain, _ = self._chain(start, needed)
-        is_free = not chain and not self.fat.is_lost(start)
+        is_free = self.fat.get(start) == 0 and not self.fat.is_lost(start)
         if not chain:
             chain = [] if start in self._claimed else [start]
         while chain and len(chain) < needed:

@@ -1,0 +1,144 @@
+"""What a cut or a PC left on a volume is mended at mount: FATs, chains, directories, lost clusters; and no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from cfcard import FaultyDevice, LogLayer, RamDevice
+from cfcard.fat import Fat, Volume
+from cfcard.faults import Fault
+
+FAT = Fat()
+LETTER = b"Dear reader, " * 2_000
+
+
+@pytest.fixture
+def volume(card: RamDevice) -> Volume:
+    mounted = FAT.mount(card)
+    mounted.mkdir("/D")
+    mounted.replace("/D/a letter with a long name.txt", LETTER)
+    mounted.replace("/ONE.TXT", b"one cluster")
+    return mounted
+
+
+def spoil(card: RamDevice, lba: int, data: bytes) -> None:
+    card.writeblocks(lba, data)
+
+
+def require_whole(card: RamDevice) -> None:
+    assert FAT.check(card).problems == ()
+    again = FAT.mount(card)
+    assert again.read_file("/D/a letter with a long name.txt") == LETTER
+    assert again.read_file("/ONE.TXT") == b"one cluster"
+    assert FAT.repair(card) == type(FAT.repair(card))()
+
+
+def test_a_volume_in_order_is_not_written_to(card: RamDevice, volume: Volume) -> None:
+    log = LogLayer(card)
+    report = FAT.repair(log)
+    assert (report.done, report.left, report.clean) == ((), (), True)
+    assert log.write_sectors == 0
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize("content", [b"\xff" * 512, bytes(512), bytes(range(256)) * 2], ids=["ones", "zeros", "noise"])
+def test_a_destroyed_fat_sector_comes_back_from_the_other_copy(
+    card: RamDevice, volume: Volume, copy: int, content: bytes
+) -> None:
+    spoil(card, volume.bpb.reserved + copy * volume.bpb.fat_sectors, content)
+    assert any(line.startswith(f"FAT {copy + 1}: 1 sectors restored") for line in FAT.repair(card).done)
+    require_whole(card)
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+def test_an_unreadable_fat_sector_is_written_anew(card: RamDevice, volume: Volume, copy: int) -> None:
+    faulty = FaultyDevice(card)
+    faulty.arm(Fault.READ_ALWAYS, volume.bpb.reserved + copy * volume.bpb.fat_sectors)
+    FAT.repair(faulty)
+    assert FAT.check(faulty).problems == ()
+    require_whole(card)
+
+
+def test_lost_clusters_are_freed(card: RamDevice, volume: Volume) -> None:
+    volume.replace("/GONE.TXT", b"x" * 9_000)
+    parent, entry = volume.tree.existing("/GONE.TXT")
+    parent.erase(entry)
+    parent.commit()
+    free = FAT.check(card).free_clusters
+    assert any("lost clusters freed" in line for line in FAT.repair(card).done)
+    assert FAT.check(card).free_clusters > free
+    require_whole(card)
+
+
+def test_more_lost_clusters_than_a_cut_of_ours_leaves_are_left_for_a_pc_to_save(
+    card: RamDevice, volume: Volume
+) -> None:
+    volume.replace("/PHOTO.RAW", b"x" * 200_000)
+    parent, entry = volume.tree.existing("/PHOTO.RAW")
+    parent.erase(entry)
+    parent.commit()
+    before = FAT.check(card).free_clusters
+    report = FAT.repair(card)
+    assert any("a PC can turn them into files" in line for line in report.left)
+    assert FAT.check(card).free_clusters == before
+
+
+def test_a_destroyed_directory_sector_becomes_an_empty_directory(card: RamDevice, volume: Volume) -> None:
+    _, entry = volume.tree.existing("/D")
+    for content in (bytes(512), b"\xff" * 512, b"\xa5\x13" * 256):
+        spoil(card, volume.bpb.sector_from_cluster(entry.cluster), content)
+        FAT.repair(card)
+        assert FAT.check(card).problems == ()
+        after = FAT.mount(card)
+        assert list(after.ilistdir("/D")) == []
+        after.replace("/D/new.txt", b"it can be used again")
+        assert FAT.check(card).problems == ()
+
+
+def test_half_a_long_name_is_erased_and_the_file_behind_it_stays(card: RamDevice, volume: Volume) -> None:
+    parent, entry = volume.tree.existing("/D/a letter with a long name.txt")
+    lba = volume.bpb.sector_from_cluster(parent.start)
+    sector = bytearray(512)
+    card.readblocks(lba, sector)
+    sector[entry.first * 32] = 0xE5
+    spoil(card, lba, bytes(sector))
+    FAT.repair(card)
+    assert FAT.check(card).problems == ()
+    (row,) = FAT.mount(card).ilistdir("/D")
+    assert row[3] == len(LETTER)
+
+
+def test_the_dirty_flag_in_the_fat_is_cleared_and_the_one_in_the_boot_sector_left(
+    card: RamDevice, volume: Volume, fat: int
+) -> None:
+    if fat == 12:
+        pytest.skip("FAT12 has none in its FAT")
+    for copy in range(2):
+        lba = volume.bpb.reserved + copy * volume.bpb.fat_sectors
+        sector = bytearray(512)
+        card.readblocks(lba, sector)
+        sector[3 if fat == 16 else 7] &= 0x7F if fat == 16 else 0xF7
+        spoil(card, lba, bytes(sector))
+    assert "dirty flag cleared" in FAT.repair(card).done
+    require_whole(card)
+    boot = bytearray(512)
+    card.readblocks(0, boot)
+    boot[volume.bpb.flags_offset] |= 1
+    spoil(card, 0, bytes(boot))
+    assert FAT.repair(card).done == ()
+
+
+def test_two_files_on_the_same_clusters_are_left_alone(card: RamDevice, volume: Volume) -> None:
+    volume.replace("/TWO.TXT", b"two")
+    one, two = volume.tree.existing("/ONE.TXT")[1], volume.tree.existing("/TWO.TXT")
+    two[0].update(two[1], one.cluster, 3, two[1].stamp)
+    two[0].commit()
+    report = FAT.repair(card)
+    assert any("belong to another file" in line for line in report.left)
+    assert {"ONE.TXT", "TWO.TXT"} <= {row[0] for row in FAT.mount(card).ilistdir("/")}
+
+
+def test_a_write_protected_card_is_looked_at_and_left(card: RamDevice, volume: Volume) -> None:
+    spoil(card, volume.bpb.reserved, b"\xff" * 512)
+    card.write_protected = True
+    assert FAT.repair(card).left == ("it is write-protected: nothing was mended",)
