@@ -204,15 +204,19 @@ def test_names_from_strangers_cannot_steer_the_terminal(console: Console, outsid
 
 @pytest.mark.needs_faults
 def test_what_the_flash_cannot_hold_is_refused_as_a_whole(bench: Bench, outside: Any) -> None:
-    """The flash is filled from outside, as seven pastes over the serial line would."""
+    """The flash is filled from outside, as years of variables and some pastes over the serial line would."""
     board = bench.gateway("ip800")
     flash = board.board.flash
     store = Store(flash, *flash_map(flash).store)
     store.mount()
     key = outside.key("many")
     trust = TrustList(store)
-    while store.free_bytes > 20_000:
+    for _ in range(60):
         trust.add([outside.certificate(f"many{store.free_bytes}{number}", key) for number in range(10)])
+    filler = 0
+    while store.free_bytes > 20_000:
+        store.commit({f"vars/FILLER/{filler}": bytes(min(60_000, store.free_bytes - 15_000))})
+        filler += 1
     board.power_on()
     board.console.login()
     before = len(board.console.run("x509 trust-list", timeout_ms=60_000).lines)
