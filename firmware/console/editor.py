@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware.commands import Completion
+from firmware.console.keys import CONTROLS, SEQUENCES
 
 __all__ = ["COLUMNS", "HISTORY_LIMIT", "LINE_LIMIT", "EndOfInput", "Event", "Interrupted", "Line", "LineEditor"]
 
@@ -54,21 +55,6 @@ class EndOfInput:
 
 
 Event = Line | Interrupted | EndOfInput
-
-SEQUENCES = {
-    "[A": "up", "OA": "up", "[B": "down", "OB": "down",
-    "[C": "right", "OC": "right", "[D": "left", "OD": "left",
-    "[H": "home", "OH": "home", "[1~": "home", "[7~": "home",
-    "[F": "end", "OF": "end", "[4~": "end", "[8~": "end",
-    "[3~": "delete",
-}  # fmt: skip
-"""What follows ESC, by xterm, VT100 (application mode), rxvt and the Linux console."""
-
-CONTROLS = {
-    "\x01": "home", "\x02": "left", "\x04": "end_of_input", "\x05": "end", "\x06": "right", "\x08": "backspace",
-    "\x0b": "kill_end", "\x0c": "clear", "\x0e": "down", "\x10": "up", "\x15": "kill_start", "\x17": "kill_word",
-    "\x7f": "backspace", "\t": "complete",
-}  # fmt: skip
 
 
 class LineEditor:
@@ -115,12 +101,7 @@ class LineEditor:
         return len(self._pending)
 
     def begin(self, prompt: str, echo: bool = True, recall: bool = True) -> bytes:
-        """Starts a new line; gives what shows the prompt.
-
-        Args:
-            echo: off hides the line, and goes without ``recall``.
-            recall: whether there is history and completion; off also keeps the line out of history.
-        """
+        """Starts a line; gives what shows the prompt. ``echo`` off hides it; ``recall``: with history, completion."""
         self.prompt, self.echo, self.recall = prompt, echo, echo and recall
         self._set("", 0)
         self._browsing, self._after_tab = None, False
@@ -152,9 +133,7 @@ class LineEditor:
         event = None
         while event is None and self._pending:
             event = self._byte(self._pending.pop(0))
-        out = bytes(self._out)
-        self._out.clear()
-        return out, event
+        return self._taken(), event
 
     def hide(self) -> bytes:
         """Takes prompt and line off the terminal, so that something else can be printed; ``show`` brings them back."""
@@ -397,10 +376,7 @@ class LineEditor:
 
     def _key_clear(self) -> None:
         self._out += b"\x1b[H\x1b[2J"
-        self._out += self.prompt.encode()
-        if self.echo:
-            self._out += self.text.encode()
-            self._move(len(self._text), self._cursor)
+        self._out = bytearray(self.show())
 
     def _key_up(self) -> None:
         self._browse(-1)
@@ -454,5 +430,5 @@ class LineEditor:
         for start in range(0, len(candidates), per_row):
             row = "".join(f"{candidate:<{width}}" for candidate in candidates[start : start + per_row])
             self._out += b"\r\n" + row.rstrip().encode()
-        self._out += b"\r\n" + self.prompt.encode() + self.text.encode()
-        self._move(len(self._text), self._cursor)
+        self._out += b"\r\n"
+        self._out = bytearray(self.show())
