@@ -5,11 +5,13 @@ Not modelled: whatever is not a card; a sweep of whole boards is in ``boards``.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from functools import cache
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from firmware.kernel import Kernel
+from firmware.rootca import files
 from firmware.x509.builder import root_certificate
 from firmware.x509.certificate import Certificate
 from firmware.x509.key import PrivateKey
@@ -18,7 +20,7 @@ from firmware.x509.name import DistinguishedName
 from firmware.x509.order import CertificateOrder
 from hil.streams import SeededStream
 
-__all__ = ["NOW_S", "authority", "finish", "new_kernel"]
+__all__ = ["NOW_S", "authority", "finish", "new_kernel", "reading_once"]
 
 Result = TypeVar("Result")
 
@@ -61,6 +63,20 @@ def finish(kernel: Kernel, work: Coroutine[Any, None, Result]) -> Result:
         raise task.error
     result: Result = task.result
     return result
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Within, the same bytes are parsed once: of a hundred thousand cards most hold the same key and certificate."""
+    names = ("certificates_from_pem", "private_key_from_file")
+    parsers = {name: getattr(files, name) for name in names}
+    for name, parser in parsers.items():
+        setattr(files, name, lru_cache(maxsize=64)(parser))
+    try:
+        yield
+    finally:
+        for name, parser in parsers.items():
+            setattr(files, name, parser)
 
 
 @cache

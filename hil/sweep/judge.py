@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cfcard.errors import VolumeCorrupt
-from cfcard.fat import Fat, RepairReport, Volume
+from cfcard.fat import Fat, Volume
 from cfcard.fat.names import parts_of
 from firmware.card.errors import CardFailure
 from firmware.errors import CertificateError
@@ -40,6 +40,9 @@ HARMLESS = (
     "FAT entry 1: expected a volume taken out cleanly",
 )
 """What ``fsck.fat -a`` mends without asking. An orphaned long name is the last of them."""
+
+AGAIN = 4
+"""A second recovery is tried at every so many-th write: it costs as much as all else."""
 
 HARMLESS_END = "expected a long name with its file, found one without"
 
@@ -93,7 +96,13 @@ def judge(device: RecordingDevice, cut: Cut, promise: Promise, root: bool, befor
     spoiled = {state.spoiled for state in (before, cut) if state is not None and state.spoiled is not None}
     spared = root and bool(spoiled & _sectors_of(volume, "/"))
     forgetful = "forget" in (cut.model, before.model if before is not None else "")
-    wrong += _as_recovered(device, ca, why, promise, spared, forgetful, cut.at % 4 == 0)
+    wrong += [f"after recovery: {problem}" for problem in Fat().check(device).problems]
+    if cut.at % AGAIN == 0:
+        wrong += _once_more(device)
+    if ca is None:
+        wrong += _without_ca(device, why, promise, spared, forgetful)
+    else:
+        wrong += _with_ca(ca, promise)
     if not spared:
         wrong += _files(volume, promise, spoiled)
     del device.events[done:]
@@ -123,30 +132,26 @@ def _as_seen_by_pc(device: RecordingDevice) -> list[str]:
     return [] if certificate.spki == key.spki() else ["a PC finds a key that does not fit the certificate"]
 
 
-def _as_recovered(
-    device: RecordingDevice,
-    ca: CardCa | None,
-    why: str,
-    promise: Promise,
-    spared: bool,
-    forgetful: bool,
-    thorough: bool,
-) -> list[str]:
-    wrong = [f"after recovery: {problem}" for problem in Fat().check(device).problems]
-    again = Fat().repair(device) if thorough else RepairReport()
-    if again.done or again.left:
-        wrong.append(f"a second recovery finds: {'; '.join(again.done + again.left)}")
+def _once_more(device: RecordingDevice) -> list[str]:
+    """A recovery that was done needs no other."""
+    again = Fat().repair(device)
+    return [f"a second recovery finds: {'; '.join(again.done + again.left)}"] if again.done or again.left else []
+
+
+def _with_ca(ca: CardCa, promise: Promise) -> list[str]:
     certificate, key = authority(CA)
-    if ca is None:
-        if promise.has_ca and not spared:
-            wrong.append(f"the CA is lost: {why}")
-        if not promise.has_ca and not forgetful:
-            wrong += _can_begin_again(device)
-    elif ca.certificate.der != certificate.der or ca.key.modulus != key.modulus:
-        wrong.append("the CA is another one")
-    elif ca.next_serial < promise.next_serial:
-        wrong.append(f"serial number {ca.next_serial:X} would be issued again")
-    return wrong
+    if ca.certificate.der != certificate.der or ca.key.modulus != key.modulus:
+        return ["the CA is another one"]
+    if ca.next_serial < promise.next_serial:
+        return [f"serial number {ca.next_serial:X} would be issued again"]
+    return []
+
+
+def _without_ca(device: RecordingDevice, why: str, promise: Promise, spared: bool, forgetful: bool) -> list[str]:
+    """A CA that was reported must be there; where none was, one can be made."""
+    if promise.has_ca:
+        return [] if spared else [f"the CA is lost: {why}"]
+    return [] if forgetful else _can_begin_again(device)
 
 
 def _can_begin_again(device: RecordingDevice) -> list[str]:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cfcard import RamDevice
+from hil.sweep.core import reading_once
 from hil.sweep.device import Overlay, RecordingDevice
 from hil.sweep.judge import judge, promised
 from hil.sweep.models import MODELS, Cut, Samples, cuts
@@ -49,7 +50,7 @@ class Effort:
     volumes: tuple[str, ...] = tuple(volume.name for volume in VOLUMES)
 
 
-FULL = Effort(Samples(reorder=24, forget=4), recovery=40, recovery_models=400, peers=300)
+FULL = Effort(Samples(reorder=16, forget=4), recovery=40, recovery_models=400, peers=400)
 REDUCED = Effort(
     Samples(reorder=6, forget=2, exhaustive=4),
     recovery=200,
@@ -115,7 +116,7 @@ def run_job(job: Job, effort: Effort, seed: int, only: str = "") -> Tally:
     """Judges every state of ``job``; with ``only``, the one state of that name."""
     form = next(volume for volume in VOLUMES if volume.name == job.volume)
     operation = next(operation for operation in OPERATIONS if operation.name == job.operation)
-    with Peers(form) as peers:
+    with Peers(form) as peers, reading_once():
         return _Run(job, form, operation, effort, seed, only, peers).run()
 
 
