@@ -14,6 +14,7 @@ run: $(VENV)/.installed
 	@$(BIN)/gatebench run $(ARGS)
 
 test: $(VENV)/.installed-test $(STUBS)/.installed programs
+	-@[ -e $(VENV)/.installed-peers ] || $(MAKE) --silent $(VENV)/.installed-peers  # foreign readers; without, skipped
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
