@@ -26,9 +26,8 @@ class Peers:
     """A file for the programs to look at. As a context manager it removes the file."""
 
     def __init__(self, form: Format) -> None:
-        self._form = form
         self._fsck = shutil.which("fsck.fat") or shutil.which("fsck.fat", path="/usr/sbin:/sbin")
-        self._mtype = shutil.which("mtype")
+        self._mtype = None if form.short else shutil.which("mtype")
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Peers:

@@ -109,15 +109,20 @@ def jobs(effort: Effort) -> list[Job]:
         for model in long_first
         for volume in effort.volumes
         for operation in OPERATIONS
+        if operation.name in (_format(volume).operations or (operation.name,))
     ]
 
 
 def run_job(job: Job, effort: Effort, seed: int, only: str = "") -> Tally:
     """Judges every state of ``job``; with ``only``, the one state of that name."""
-    form = next(volume for volume in VOLUMES if volume.name == job.volume)
+    form = _format(job.volume)
     operation = next(operation for operation in OPERATIONS if operation.name == job.operation)
     with Peers(form) as peers, reading_once():
         return _Run(job, form, operation, effort, seed, only, peers).run()
+
+
+def _format(name: str) -> Format:
+    return next(volume for volume in VOLUMES if volume.name == name)
 
 
 class _Run:
