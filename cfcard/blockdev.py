@@ -27,6 +27,7 @@ __all__ = [
     "BlockDevice",
     "Layer",
     "Readable",
+    "ioctl_answer",
     "sector_count",
     "sectors_of",
 ]
@@ -64,6 +65,11 @@ class Layer:
 
     def ioctl(self, op: int, arg: int, /) -> int | None:
         return self.inner.ioctl(op, arg)
+
+
+def ioctl_answer(op: int, sectors: int) -> int:
+    """What a device of so many sectors answers to ``ioctl``, once it has done what the operation asks for."""
+    return {BLOCK_COUNT: sectors, BLOCK_SIZE: SECTOR_BYTES}.get(op, 0)
 
 
 def sector_count(device: BlockDevice) -> int:

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, SECTOR_BYTES, SYNC, Readable, sectors_of
+from cfcard.blockdev import SECTOR_BYTES, SYNC, Readable, ioctl_answer, sectors_of
 from cfcard.errors import CardError, CardProtected, NoCard, SectorError
 
 try:
@@ -112,13 +112,9 @@ class ImageDevice:
             view, position = view[put:], position + put
 
     def ioctl(self, op: int, arg: int, /) -> int | None:
-        if op == BLOCK_COUNT:
-            return self._sectors
-        if op == BLOCK_SIZE:
-            return SECTOR_BYTES
         if op == SYNC:
             self.sync()
-        return 0
+        return ioctl_answer(op, self._sectors)
 
     def sync(self) -> None:
         """Makes everything written so far survive a crash of the host; costs a millisecond, so only when needed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, SECTOR_BYTES, Readable, sectors_of
+from cfcard.blockdev import SECTOR_BYTES, Readable, ioctl_answer, sectors_of
 from cfcard.errors import CardError, CardProtected
 
 __all__ = ["RamDevice"]
@@ -72,11 +72,7 @@ class RamDevice:
         chunk[start : start + len(piece)] = piece
 
     def ioctl(self, op: int, arg: int, /) -> int | None:
-        if op == BLOCK_COUNT:
-            return self._sectors
-        if op == BLOCK_SIZE:
-            return SECTOR_BYTES
-        return 0
+        return ioctl_answer(op, self._sectors)
 
     def close(self) -> None:
         """Nothing to give back; the content stays."""

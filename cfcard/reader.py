@@ -42,7 +42,7 @@ import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cfcard.blockdev import BLOCK_COUNT, BLOCK_SIZE, SECTOR_BYTES, SYNC, Readable, sectors_of
+from cfcard.blockdev import SECTOR_BYTES, SYNC, Readable, ioctl_answer, sectors_of
 from cfcard.discovery import Disk, disk_numbered, parent_of_partition
 from cfcard.errors import CardError, CardProtected, NoCard, SectorError
 from cfcard.osport import BLKGETDISKSEQ, BLKGETSIZE64, BLKROGET, BLKSSZGET, OsPort
@@ -243,13 +243,9 @@ class ReaderDevice:
             self._write(block_num + at // SECTOR_BYTES, len(part))
 
     def ioctl(self, op: int, arg: int, /) -> int | None:
-        if op == BLOCK_COUNT:
-            return self._sectors
-        if op == BLOCK_SIZE:
-            return SECTOR_BYTES
         if op == SYNC:
             self.sync()
-        return 0
+        return ioctl_answer(op, self._sectors)
 
     def sync(self) -> None:
         """Makes what was written so far survive the card's being pulled: empties the write cache of reader and card."""

@@ -19,6 +19,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from firmware import VERSION
 from firmware.bootcode import boot_console
 from firmware.box import Box
@@ -90,10 +92,7 @@ async def boot(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note:
     leds = StatusLeds(hardware.leds)
     regions = flash_map(hardware.flash)
     store = Store(hardware.flash, *regions.store, secret=is_secret, feed=hardware.wdt.feed)
-
-    def clear() -> None:
-        clear_configuration(store)
-
+    clear = partial(clear_configuration, store)
     kernel.spawn(watch_button(kernel, hardware), "button", Priority.URGENT)
     try:
         with booked(kernel, "flash"):
@@ -112,7 +111,7 @@ async def boot(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note:
             clear()
     leds.show("boot-code")
     cleared = "configuration cleared" if note.request is Request.CLEAR else "reset button held"
-    boot_console(kernel, hardware, f"{cleared}", clear)
+    boot_console(kernel, hardware, cleared, clear)
 
 
 async def _start_firmware(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, store: Store, note: Note) -> None:
@@ -122,7 +121,7 @@ async def _start_firmware(kernel: Kernel, hardware: Hardware, filesystem: FileSy
             report = store.mount()
     except StorageDamaged as error:
         StatusLeds(hardware.leds).show("firmware-defect")
-        boot_console(kernel, hardware, f"flash store damaged: {error}", lambda: clear_configuration(store))
+        boot_console(kernel, hardware, f"flash store damaged: {error}", partial(clear_configuration, store))
         return
     box = Box(kernel, hardware, filesystem, store)
     for line in (*report.repairs, *report.damaged):

@@ -29,6 +29,7 @@ from firmware.hal import Hardware
 from firmware.kernel import Kernel
 from firmware.kernel.booking import booked
 from firmware.leds import StatusLeds
+from firmware.naming import mac_text
 from firmware.storage import ImageInvalid, flash_map, verify_firmware, write_firmware
 
 
@@ -86,7 +87,7 @@ def facts(hardware: Hardware, why: str) -> dict[str, object]:
         firmware = str(error)
     return {
         "model": hardware.model.product,
-        "mac": "-".join(f"{byte:02x}" for byte in hardware.mac),
+        "mac": mac_text(hardware.mac),
         "state": f"boot code, {why}",
         "firmware": firmware,
         "reset_cause": hardware.reset_cause,

@@ -35,6 +35,7 @@ from firmware.hal import FileSystem, Hardware, Led
 from firmware.kernel import Kernel, Share
 from firmware.kernel.booking import booked
 from firmware.leds import StatusLeds
+from firmware.naming import mac_text, netbios_name
 from firmware.pbx.commands import register_pbx
 from firmware.pbx.devices import DeviceList
 from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
@@ -44,7 +45,7 @@ from firmware.storage.booked import BookedStore
 from firmware.tls import Credentials, Judgement, Role
 from firmware.tls.commands import register_tls
 from firmware.x509.applications import Applications
-from firmware.x509.cabinet import BUILTIN, DEVICE, Cabinet
+from firmware.x509.cabinet import DEVICE, Cabinet
 from firmware.x509.commands import register_x509
 from firmware.x509.connectcommands import register_connect
 from firmware.x509.expiry import EXPIRY_FIELDS
@@ -87,7 +88,7 @@ class Box:
         self.settings.register("CPU", SHARE_FIELDS, self._set_share)
         self._set_share({field.name: self.settings.value("CPU", field.name) for field in SHARE_FIELDS})
         self.variables = Variables(store)
-        self.netbios = netbios_name(hardware)
+        self.netbios = netbios_name(hardware.model.product, hardware.mac)
         entropy = hardware.entropy("x509")
         self.notice = "" if entropy.secret else SEEDED_NOTICE
         self.card = self._card_task(filesystem)
@@ -304,25 +305,10 @@ class Box:
             "mounted", size_bytes=_number(numbers, "volume_bytes"), free_bytes=_number(numbers, "free_bytes")
         )
 
-    @property
-    def has_builtin_certificate(self) -> bool:
-        """Whether the manufacturer gave it one."""
-        return bool(self.cabinet.chain(BUILTIN))
-
 
 def _number(numbers: dict[str, object], name: str) -> int:
     value = numbers.get(name, 0)
     return value if isinstance(value, int) else 0
-
-
-def netbios_name(hardware: Hardware) -> str:
-    """The name of the box in the local network: product and the last three bytes of the MAC address."""
-    return "-".join([hardware.model.product, *(f"{byte:02x}" for byte in hardware.mac[3:])])
-
-
-def mac_text(mac: bytes) -> str:
-    """As on the label: 00-90-33-06-11-ac."""
-    return "-".join(f"{byte:02x}" for byte in mac)
 
 
 def unix_seconds(hardware: Hardware) -> int:

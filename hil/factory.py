@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from board import Cpu, Model, VirtualClock
 from board.flash import Flash
 from board.sparse import SparseStorage
+from firmware.naming import netbios_name
 
 if TYPE_CHECKING:
     from firmware.x509.identity import Identity
@@ -39,7 +40,7 @@ class Entropy(Protocol):
 
 def netbios(model: Model, mac: bytes) -> str:
     """The name that a board of this model and address gives itself: ``IP800-06-11-ac``."""
-    return "-".join([model.product, *(f"{byte:02x}" for byte in mac[3:])])
+    return netbios_name(model.product, mac)
 
 
 def flash_storage(model: Model, mac: bytes, kind: str, entropy: Entropy) -> SparseStorage:
