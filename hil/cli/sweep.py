@@ -52,9 +52,9 @@ def _seed(text: str) -> int:
 
 
 def _powerloss(args: argparse.Namespace) -> int:
-    from hil.sweep import FULL, REDUCED, json_from_tally, text_from_tally
-    from hil.sweep.powerloss import draw_seed
-    from hil.sweep.run import repeat, sweep
+    from hil.sweep.powerloss import FULL, REDUCED, json_from_tally, text_from_tally
+    from hil.sweep.powerloss.job import draw_seed
+    from hil.sweep.powerloss.run import repeat, sweep
 
     seed = draw_seed() if args.seed is None else args.seed
     began = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cfcard.fat import Fat
-from hil.sweep.boards import BOARD_OPERATIONS, CREATE, ISSUE, Trial, run_board_job
+from hil.sweep.powerloss.boards import BOARD_OPERATIONS, CREATE, ISSUE, Trial, run_board_job
 
 pytestmark = pytest.mark.needs_faults
 

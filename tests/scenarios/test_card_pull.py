@@ -11,7 +11,7 @@ from cfcard import CompactFlash
 from cfcard.fat import Fat
 from hil.bench import Bench
 from hil.cards import image_bytes, new_ram_card
-from hil.sweep.boards import CREATE, ISSUE, Trial
+from hil.sweep.powerloss.boards import CREATE, ISSUE, Trial
 
 pytestmark = pytest.mark.needs_faults
 

@@ -7,7 +7,7 @@ import pytest
 from firmware.errors import CertificateError
 from firmware.rootca.files import SERIAL_GAP, ca_from_files, is_empty, paths
 from firmware.x509.serial_file import serial_file_from_number
-from hil.sweep.core import authority
+from hil.sweep.powerloss.core import authority
 
 
 def six(name: str = "First CA", serial: bytes = b"05\n") -> dict[str, bytes | None]:

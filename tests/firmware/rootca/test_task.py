@@ -12,7 +12,7 @@ from cfcard.log import SectorWritten
 from firmware.card.errors import CardFailure
 from firmware.rootca.files import PAD_SECTORS
 from firmware.rootca.task import RootCa
-from hil.sweep.core import authority, finish, new_kernel
+from hil.sweep.powerloss.core import authority, finish, new_kernel
 
 
 class Card:

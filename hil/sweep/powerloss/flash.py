@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from firmware.storage import Store
-from hil.sweep.powerloss import Failure, Tally
+from hil.sweep.powerloss.job import Failure, Tally
 
 __all__ = ["FLASH_MODELS", "FLASH_OPERATIONS", "FlashChip", "run_flash_job"]
 

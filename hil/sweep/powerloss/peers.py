@@ -11,9 +11,9 @@ from types import TracebackType
 from cfcard import SECTOR_BYTES
 from cfcard.blockdev import BLOCK_COUNT
 from cfcard.fat.partition import find_volume
-from hil.sweep.device import RecordingDevice
-from hil.sweep.operations import Promise
-from hil.sweep.volumes import Format
+from hil.sweep.powerloss.device import RecordingDevice
+from hil.sweep.powerloss.operations import Promise
+from hil.sweep.powerloss.volumes import Format
 
 __all__ = ["Peers"]
 

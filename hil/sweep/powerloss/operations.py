@@ -15,9 +15,9 @@ from cfcard.fat.partition import find_volume
 from firmware.rootca.files import BACKUP, COPY, KEY, PRIMARY, SERIAL
 from firmware.rootca.task import RootCa
 from firmware.x509.serial_file import serial_file_from_number
-from hil.sweep.core import authority, finish, new_kernel
-from hil.sweep.device import RecordingDevice
-from hil.sweep.volumes import BYSTANDERS, Format, new_card
+from hil.sweep.powerloss.core import authority, finish, new_kernel
+from hil.sweep.powerloss.device import RecordingDevice
+from hil.sweep.powerloss.volumes import BYSTANDERS, Format, new_card
 
 __all__ = ["OPERATIONS", "Operation", "Promise"]
 

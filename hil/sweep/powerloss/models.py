@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cfcard import SECTOR_BYTES, RamDevice
-from hil.sweep.device import Mark, Overlay, Sync, Write
+from hil.sweep.powerloss.device import Mark, Overlay, Sync, Write
 
 __all__ = ["MODELS", "ORDERLY", "Cut", "Samples", "cuts"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hil.sweep.models import MODELS
-from hil.sweep.powerloss import Tally
+from hil.sweep.powerloss.job import Tally
+from hil.sweep.powerloss.models import MODELS
 
 __all__ = ["json_from_tally", "text_from_tally"]
 

@@ -10,13 +10,13 @@ from functools import partial
 from multiprocessing.pool import Pool
 
 from hil.errors import RackMisuse
-from hil.sweep.boards import BOARD_OPERATIONS, run_board_job
-from hil.sweep.core import authority
-from hil.sweep.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
-from hil.sweep.models import MODELS
-from hil.sweep.operations import CA, OPERATIONS
-from hil.sweep.powerloss import Effort, Job, Tally, jobs, run_job
-from hil.sweep.volumes import VOLUMES
+from hil.sweep.powerloss.boards import BOARD_OPERATIONS, run_board_job
+from hil.sweep.powerloss.core import authority
+from hil.sweep.powerloss.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
+from hil.sweep.powerloss.job import Effort, Job, Tally, jobs, run_job
+from hil.sweep.powerloss.models import MODELS
+from hil.sweep.powerloss.operations import CA, OPERATIONS
+from hil.sweep.powerloss.volumes import VOLUMES
 
 __all__ = ["repeat", "sweep"]
 

@@ -25,10 +25,10 @@ from firmware.rootca.task import RootCa
 from firmware.x509.certificate import certificates_from_pem
 from firmware.x509.key import private_key_from_file
 from firmware.x509.serial_file import serial_from_file
-from hil.sweep.core import authority, finish, new_kernel
-from hil.sweep.device import Mark, RecordingDevice
-from hil.sweep.models import ORDERLY, Cut
-from hil.sweep.operations import CA, Promise
+from hil.sweep.powerloss.core import authority, finish, new_kernel
+from hil.sweep.powerloss.device import Mark, RecordingDevice
+from hil.sweep.powerloss.models import ORDERLY, Cut
+from hil.sweep.powerloss.operations import CA, Promise
 
 __all__ = ["judge", "promised", "recover"]
 

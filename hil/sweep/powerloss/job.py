@@ -19,13 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cfcard import RamDevice
-from hil.sweep.core import reading_once
-from hil.sweep.device import Overlay, RecordingDevice
-from hil.sweep.judge import judge, promised
-from hil.sweep.models import MODELS, Cut, Samples, cuts
-from hil.sweep.operations import OPERATIONS, Operation, Promise
-from hil.sweep.peers import Peers
-from hil.sweep.volumes import VOLUMES, Format
+from hil.sweep.powerloss.core import reading_once
+from hil.sweep.powerloss.device import Overlay, RecordingDevice
+from hil.sweep.powerloss.judge import judge, promised
+from hil.sweep.powerloss.models import MODELS, Cut, Samples, cuts
+from hil.sweep.powerloss.operations import OPERATIONS, Operation, Promise
+from hil.sweep.powerloss.peers import Peers
+from hil.sweep.powerloss.volumes import VOLUMES, Format
 
 __all__ = ["FULL", "REDUCED", "Effort", "Failure", "Job", "Tally", "jobs", "run_job"]
 

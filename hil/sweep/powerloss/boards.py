@@ -19,7 +19,7 @@ from hil.cards import new_ram_card
 from hil.errors import DeviceFailure, PowerLoss
 from hil.gateway import Gateway
 from hil.reply import Reply
-from hil.sweep.powerloss import Failure, Tally
+from hil.sweep.powerloss.job import Failure, Tally
 
 __all__ = ["BOARD_OPERATIONS", "Trial", "run_board_job"]
 

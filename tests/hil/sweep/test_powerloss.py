@@ -14,13 +14,13 @@ from firmware.rootca import files as ca_files
 from firmware.rootca import task as ca_task
 from hil.cli import main
 from hil.errors import RackMisuse
-from hil.sweep import REDUCED, Job, Tally, jobs, run_job
-from hil.sweep.device import Mark, RecordingDevice, Sync, Write
-from hil.sweep.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
-from hil.sweep.models import MODELS, Samples, cuts
-from hil.sweep.operations import OPERATIONS
-from hil.sweep.report import text_from_tally
-from hil.sweep.run import repeat
+from hil.sweep.powerloss import REDUCED, Job, Tally, jobs, run_job
+from hil.sweep.powerloss.device import Mark, RecordingDevice, Sync, Write
+from hil.sweep.powerloss.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
+from hil.sweep.powerloss.models import MODELS, Samples, cuts
+from hil.sweep.powerloss.operations import OPERATIONS
+from hil.sweep.powerloss.report import text_from_tally
+from hil.sweep.powerloss.run import repeat
 
 OLD, NEW = b"o" * 512, b"n" * 512
 
