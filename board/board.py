@@ -175,7 +175,7 @@ class Board:
         if self.slot is not None:
             self.slot.reset()
         if self._running:
-            self.cpu.doom("power-off")
+            self.cpu.stop("power-off")
         else:
             self._end_program()
 
@@ -207,12 +207,16 @@ class Board:
         self._wake_at(self.cpu.now_ns)
 
     def _run(self) -> None:
-        """Gives the CPU to the program until it gives it back."""
+        """Gives the CPU to the program."""
         self._alarm = None
         cpu = self.cpu
         if cpu.now_ns < self.clock.now_ns:
             cpu.now_ns = self.clock.now_ns
         self._running = True
+        cpu.run(self._turn)
+
+    def _turn(self) -> None:
+        """Lets the program work until it gives the CPU back."""
         try:
             program = self._program
             if program is None:

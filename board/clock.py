@@ -89,6 +89,15 @@ class VirtualClock:
             self._stale -= 1
         return heap[0][0] if heap else None
 
+    def reach(self, when_ns: int) -> bool:
+        """Moves time to ``when_ns`` when nothing is to happen until then. False when something is."""
+        next_ns = self.next_ns
+        if when_ns > self._limit_ns or (next_ns is not None and next_ns <= when_ns):
+            return False
+        self.now_ns = when_ns
+        self._look_ahead()
+        return True
+
     def step(self) -> bool:
         """Lets the next event happen. False when there is none before the limit of the run."""
         when_ns = self.next_ns
@@ -100,9 +109,7 @@ class VirtualClock:
     def run_until(self, when_ns: int) -> None:
         """Lets everything happen up to and including ``when_ns``, and ends there.
 
-        May be called from inside an event: a CPU that has run ahead lets the world catch up in this way before it
-        touches a device. Inside such a call, another one goes no further than the outer one: two CPUs that ran ahead
-        cannot both wait for the other.
+        May be called from inside an event; it then goes no further than the call around it.
         """
         outer_ns = self._limit_ns
         self._limit_ns = min(when_ns, outer_ns)

@@ -4,6 +4,12 @@ A CPU here does not interpret instructions. The firmware's tasks run as Python a
 turns cycles into time. While a task works, the CPU's local time runs ahead of the world, and the world catches up when
 the task gives the CPU back, or when it touches a device that the world can change under its hands (``sync``).
 
+Each CPU has a stack of its own, so that what runs on it can be left in the middle of a ``sync`` while the clock goes on
+to other boards, however many of them wait at the same time (SystemC's threads do the same)::
+
+    clock     | event ---.        .--- events of other boards ---.        .--- event of CPU A: local time reached
+    CPU A     |          '-> turn, sync: local time is ahead ----'        '-> turn goes on
+
 Not modelled: instructions, caches, memory contention, interrupts in the middle of a task's work.
 """
 
@@ -12,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from board.clock import FOREVER_NS, VirtualClock
+from greenlet import getcurrent, greenlet
+
+from board.clock import FOREVER_NS, Alarm, VirtualClock
 
 
 class CpuReset(BaseException):
@@ -42,6 +50,13 @@ class Cpu:
         self._remainder = 0
         self._wake: Callable[[], None] | None = None
         self._doomed: CpuReset | None = None
+        self._stack: greenlet | None = None
+        self._waiting: Alarm | None = None
+
+    def run(self, turn: Callable[[], None]) -> None:
+        """Runs ``turn()`` until it ends, or has to wait for the world: then the clock makes it go on."""
+        self._stack = greenlet(turn)
+        self._stack.switch()
 
     def spend(self, cycles: int) -> None:
         """Moves local time on by ``cycles``, exactly: what does not fill a nanosecond is kept for the next time.
@@ -61,14 +76,15 @@ class Cpu:
     def sync(self) -> None:
         """Lets the world catch up with local time, so that what happens out there is seen before the next step.
 
-        While the world is catching up with another CPU already, it comes only as far as that one's local time.
         Raises CpuReset when it was a reset or a power cut that happened.
         """
-        if self.now_ns > self.world.now_ns:
-            self.world.run_until(self.now_ns)
+        world = self.world
+        if self._doomed is None and self.now_ns > world.now_ns:
+            if not world.reach(self.now_ns):
+                self._wait()
             # The turn after this one is the clock's: a long row of turns that all wait for a device would otherwise
             # be one event, and whoever drives the clock could do nothing before its end.
-            self.world.horizon_ns = min(self.world.horizon_ns, self.world.now_ns)
+            world.horizon_ns = min(world.horizon_ns, world.now_ns)
         if self._doomed is not None:
             raise self._doomed
 
@@ -81,15 +97,40 @@ class Cpu:
         """Sets what ``interrupt`` calls."""
         self._wake = wake
 
-    def doom(self, cause: str) -> None:
-        """Ends, at its next ``sync``, what runs on this CPU right now: it was reset or lost power from outside."""
-        self._doomed = CpuReset(cause)
+    def stop(self, cause: str) -> None:
+        """Ends what runs on this CPU, which was reset or lost power from outside: it is unwound by a CpuReset.
+
+        At once while it waits for the world; when the caller is itself what runs, at its next ``sync``.
+        """
+        self._doomed = reset = CpuReset(cause)
+        if self._waiting is not None and self._stack is not None:
+            self._waiting.cancel()
+            self._waiting = None
+            self._stack.parent = getcurrent()
+            self._stack.throw(reset)
 
     def restart(self) -> None:
         """Begins anew at world time, with nothing owed."""
         self.now_ns = self.world.now_ns
         self._remainder = 0
         self._doomed = None
+
+    def _wait(self) -> None:
+        """Leaves the turn where it is until the world has come as far."""
+        stack = self._stack
+        if stack is None or getcurrent() is not stack:
+            self.world.run_until(self.now_ns)  # no turn, nothing to be left: a chip in its programmer, a test
+            return
+        self.world.busy_until_ns = max(self.world.busy_until_ns, self.now_ns)
+        self._waiting = self.world.at(self.now_ns, self._go_on)
+        assert stack.parent is not None
+        stack.parent.switch()
+
+    def _go_on(self) -> None:
+        self._waiting = None
+        assert self._stack is not None
+        self._stack.parent = getcurrent()
+        self._stack.switch()
 
 
 IDLE_NS = FOREVER_NS

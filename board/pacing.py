@@ -78,6 +78,10 @@ class PacedClock(VirtualClock):
             self._arrive(when_ns)
         return True
 
+    def reach(self, when_ns: int) -> bool:
+        """As for the virtual clock, once the wall clock is there."""
+        return when_ns <= self._due_ns() and super().reach(when_ns)
+
     def catch_up(self) -> None:
         """Moves time on to where the wall clock is, though not past anything that is still to happen.
 

@@ -6,13 +6,18 @@ Options, all of them those of ``Bench`` and ``Bench.gateway``: ``seed``, ``card`
 Time is virtual: a read with a timeout of five seconds lets five virtual seconds pass at most, however long the host
 takes. A program that polls ``in_waiting`` sees ten milliseconds pass with every look that finds nothing.
 
+Programs read in one thread and write in another; the world behind the port lives in a thread of its own, to which both
+come one after the other.
+
 Not modelled: rates other than the board's (accepted, without effect), modem lines (CTS, DSR and CD read as on).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from serial.serialutil import PortNotOpenError, SerialBase, SerialException
@@ -31,6 +36,9 @@ FOREVER_MS = 24 * 3_600_000
 """A read without a timeout gives up after a virtual day: nobody is left who could make the board speak."""
 
 
+T = TypeVar("T")
+
+
 class Serial(SerialBase):  # type: ignore[misc]
     """The port. ``bench`` and ``gateway`` lead to what is behind it while it is open."""
 
@@ -46,9 +54,11 @@ class Serial(SerialBase):  # type: ignore[misc]
             raise SerialException("port must be configured before it can be used")
         self._received = bytearray()
         self._break = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gatebench")
         try:
-            self._make(self._port)
+            self._in_world(lambda: self._make(str(self._port)))
         except (BoardError, EnvironmentRefused, RackMisuse, ValueError) as error:
+            self._thread.shutdown()
             raise SerialException(f"{self._port}: {error}") from error
         self.is_open = True
 
@@ -56,30 +66,35 @@ class Serial(SerialBase):  # type: ignore[misc]
         """Switches the gateway off."""
         if self.is_open:
             self.is_open = False
-            self.bench.close()
+            self._in_world(self.bench.close)
+            self._thread.shutdown()
 
     @property
     def in_waiting(self) -> int:
         """Number of bytes that can be read at once."""
         self._require_open()
         if not self._received:
-            self.bench.run_for(ms=POLL_MS)
+            self._in_world(lambda: self.bench.run_for(ms=POLL_MS))
         return len(self._received)
 
     def read(self, size: int = 1) -> bytes:
         """``size`` bytes, or what has come when the timeout ends."""
         self._require_open()
         timeout_ms = FOREVER_MS if self._timeout is None else math.ceil(self._timeout * 1_000)
-        self.bench.run_until(lambda: len(self._received) >= size, timeout_ms=timeout_ms)
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        return data
+
+        def take() -> bytes:
+            self.bench.run_until(lambda: len(self._received) >= size, timeout_ms=timeout_ms)
+            data = bytes(self._received[:size])
+            del self._received[:size]
+            return data
+
+        return self._in_world(take)
 
     def write(self, b: Any, /) -> int:
         """Types ``b``; it goes onto the wire at the wire's speed."""
         self._require_open()
         data = bytes(b)
-        self.gateway.board.uart.line.send(data)
+        self._in_world(lambda: self.gateway.board.uart.line.send(data))
         return len(data)
 
     def flush(self) -> None:
@@ -124,6 +139,9 @@ class Serial(SerialBase):  # type: ignore[misc]
         self.gateway.board.uart.line.on_receive(self._received.extend)
         self.gateway.power_on()
 
+    def _in_world(self, action: Callable[[], T]) -> T:
+        return self._thread.submit(action).result()
+
     def _require_open(self) -> None:
         if not self.is_open:
             raise PortNotOpenError
@@ -133,7 +151,7 @@ class Serial(SerialBase):  # type: ignore[misc]
 
     def _update_break_state(self) -> None:
         if self._break_state and not self._break:
-            self.gateway.board.uart.line.send_break()
+            self._in_world(self.gateway.board.uart.line.send_break)
         self._break = bool(self._break_state)
 
     def _update_rts_state(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from board.cpu import Cpu, CpuReset
@@ -51,25 +53,53 @@ def test_sync_with_a_world_that_is_ahead_changes_nothing(clock, cpu):
     assert (clock.now_ns, cpu.now_ns) == (500, 0)
 
 
-def test_two_cpus_that_ran_ahead_do_not_wait_for_each_other(clock):
-    first, second = Cpu(clock, 1_000_000_000), Cpu(clock, 1_000_000_000)
+def test_cpus_that_ran_ahead_go_on_each_at_its_own_time_and_in_order(clock):
+    cpus = [Cpu(clock, 1_000_000_000) for _ in range(1_000)]
     order = []
 
-    def run_second():
-        second.now_ns = clock.now_ns
-        second.spend(1_000)
-        second.sync()
-        order.append(("second", clock.now_ns))
+    def turn(number, cpu):
+        cpu.spend(2_000 - number)
+        cpu.sync()
+        order.append((cpu.now_ns, clock.now_ns, number))
 
-    def run_first():
-        first.spend(100)
-        first.sync()
-        order.append(("first", clock.now_ns))
-
-    clock.at(0, run_first)
-    clock.at(50, run_second)
+    for number, cpu in enumerate(cpus):
+        clock.at(0, partial(cpu.run, partial(turn, number, cpu)))
     clock.run_until(10_000)
-    assert order == [("second", 100), ("first", 100)]
+    assert order == [(2_000 - number, 2_000 - number, number) for number in reversed(range(1_000))]
+
+
+def test_a_turn_waits_for_the_world_across_the_end_of_a_run(clock, cpu):
+    reached = []
+
+    def turn():
+        cpu.spend(200)
+        cpu.sync()
+        reached.append(clock.now_ns)
+
+    clock.at(500, lambda: None)
+    clock.at(0, lambda: cpu.run(turn))
+    clock.run_until(700)
+    assert reached == []
+    clock.run_until(2_000)
+    assert reached == [1_000]
+
+
+def test_what_waits_for_the_world_is_ended_at_once_by_a_power_cut(clock, cpu):
+    ended = []
+
+    def turn():
+        cpu.spend(200)
+        try:
+            cpu.sync()
+        except CpuReset as reset:
+            ended.append((clock.now_ns, reset.cause))
+
+    clock.at(300, lambda: cpu.stop("power-off"))
+    clock.at(0, lambda: cpu.run(turn))
+    clock.run_until(300)
+    assert ended == [(300, "power-off")]
+    clock.run_until(5_000)
+    assert ended == [(300, "power-off")]
 
 
 def test_the_watchdog_is_asked_only_after_its_deadline(cpu):
@@ -81,8 +111,8 @@ def test_the_watchdog_is_asked_only_after_its_deadline(cpu):
     assert watchdog.looked_ns == [1_005]
 
 
-def test_a_cpu_that_is_doomed_ends_at_its_next_sync_even_with_nothing_to_catch_up(clock, cpu):
-    clock.at(300, lambda: cpu.doom("power-off"))
+def test_a_cpu_that_was_stopped_ends_at_its_next_sync_even_with_nothing_to_catch_up(clock, cpu):
+    clock.at(300, lambda: cpu.stop("power-off"))
     cpu.spend(200)
     with pytest.raises(CpuReset) as caught:
         cpu.sync()
@@ -97,7 +127,7 @@ def test_a_reset_is_no_exception_that_firmware_could_catch():
 
 def test_a_restart_begins_at_world_time_with_nothing_owed(clock):
     cpu = Cpu(clock, 3)
-    cpu.doom("button")
+    cpu.stop("button")
     cpu.spend(1)
     clock.run_until(7)
     cpu.restart()

@@ -158,7 +158,7 @@ def test_a_cut_erasure_is_left_as_the_mode_says(flash: Flash, tear: Tear, remain
 
 def test_power_that_goes_in_the_middle_of_a_step_tears_it(flash: Flash, cpu: Cpu, clock: VirtualClock) -> None:
     flash.tear = Tear.HALF
-    clock.at(1_000_000, lambda: cpu.doom("power"))
+    clock.at(1_000_000, lambda: cpu.stop("power"))
     with pytest.raises(CpuReset):
         flash.writeblocks(0, bytes(3 * PAGE_BYTES), 0)
     assert read(flash, 0, SECTOR_BYTES).count(0) == PAGE_BYTES + PAGE_BYTES // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -66,3 +67,18 @@ def test_a_port_that_was_closed_says_so(port: Any) -> None:
 def test_a_url_that_will_not_do_is_a_serial_exception(url: str) -> None:
     with pytest.raises(serial.SerialException):
         serial.serial_for_url(url)
+
+
+def test_one_thread_reads_while_another_writes(port: Any) -> None:
+    received = bytearray()
+
+    def read() -> None:
+        while b"password: " not in received:
+            received.extend(port.read(1))
+
+    port.read_until(b"login: ")
+    reader = threading.Thread(target=read)
+    reader.start()
+    port.write(b"admin\r")
+    reader.join(timeout=60)
+    assert b"password: " in received
