@@ -108,7 +108,18 @@ class LoadMeter:
         skipped = max(0, missed - MARKS)  # the ring goes round: these would be overwritten
         self._marks += skipped
         self.next_ns += skipped * SAMPLE_NS
-        for _ in range(missed - skipped):
-            self._marks += 1
-            self._ring[self._marks % MARKS] = self.busy_ns - min(busy_at_end_ns, now_ns - self.next_ns)
-            self.next_ns += SAMPLE_NS
+        quiet = max(0, now_ns - busy_at_end_ns - self.next_ns) // SAMPLE_NS
+        if quiet:  # a rest of a minute is one store, or two where the ring closes
+            quiet = min(quiet, missed - skipped)
+            self._store(quiet, self.busy_ns - busy_at_end_ns)
+        for _ in range(missed - skipped - quiet):
+            self._store(1, self.busy_ns - min(busy_at_end_ns, now_ns - self.next_ns))
+
+    def _store(self, count: int, busy_ns: int) -> None:
+        """Sets the next ``count`` marks, all alike; no more than the ring has."""
+        begin = (self._marks + 1) % MARKS
+        before_the_end = min(count, MARKS - begin)
+        self._ring[begin : begin + before_the_end] = array("q", [busy_ns]) * before_the_end
+        self._ring[: count - before_the_end] = array("q", [busy_ns]) * (count - before_the_end)
+        self._marks += count
+        self.next_ns += count * SAMPLE_NS
