@@ -4,22 +4,32 @@
 firmware or higher come with", reference text, Default certificate). ``upgraded``: firmware alone, as on a board that
 came from V6: it makes its own certificate at the first start.
 
+``provision`` writes more into such a chip, as an installer's pre-staging does: a certificate from the customer's own
+CA, whom to trust, who may register, settings. So a hundred phones need no console to be typed at.
+
 The manufacturer's CA key lies beside this file, for everybody to see: an emulated manufacturer has no secrets. It was
 made from seed 11 by our own key search.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from board import Cpu, Model, VirtualClock
-from board.flash import Flash
+from board import Board, Cpu, Model, VirtualClock
+from board.flash import SECTOR_BYTES, Flash
 from board.sparse import SparseStorage
 from firmware.naming import netbios_name
+from hil.errors import RackMisuse
 
 if TYPE_CHECKING:
+    from firmware.pbx.devices import DeviceEntry
+    from firmware.x509.certificate import Certificate
     from firmware.x509.identity import Identity
 
 MANUFACTURER_FILE = Path(__file__).with_name("manufacturer_ca.pem")
@@ -45,20 +55,107 @@ def netbios(model: Model, mac: bytes) -> str:
 
 def flash_storage(model: Model, mac: bytes, kind: str, entropy: Entropy) -> SparseStorage:
     """A factory-fresh chip for one board; ``kind`` is ``v7`` or ``upgraded``."""
-    from firmware import VERSION
-    from firmware.storage import Store, firmware_image, flash_map
+    from firmware.storage import Store, flash_map
     from firmware.x509.cabinet import BUILTIN, Cabinet, is_secret
 
-    storage = SparseStorage(model.flash_bytes)
-    chip = Flash(storage, Cpu(VirtualClock(), PROGRAMMER_HZ))
-    regions = flash_map(chip)
-    image = firmware_image(VERSION)
-    storage[regions.firmware.first_block : regions.firmware.first_block + len(image)] = image
-    store = Store(chip, *regions.store, secret=is_secret)
-    store.mount()
+    storage = deepcopy(_programmed(model.flash_bytes))
     if kind == "v7":
+        chip = _programmers_chip(storage)
+        store = Store(chip, *flash_map(chip).store, secret=is_secret)
+        store.mount()
         Cabinet(store).install(BUILTIN, builtin_identity(mac, entropy))
     return storage
+
+
+@cache
+def _programmed(flash_bytes: int) -> SparseStorage:
+    """A chip of that size with firmware and an empty store: looking whether it is blank takes 10 ms, so once."""
+    from firmware import VERSION
+    from firmware.storage import Store, firmware_image, flash_map
+
+    storage = SparseStorage(flash_bytes)
+    chip = _programmers_chip(storage)
+    regions = flash_map(chip)
+    image = firmware_image(VERSION)
+    address = regions.firmware.first_block * SECTOR_BYTES
+    storage[address : address + len(image)] = image
+    Store(chip, *regions.store).mount()
+    return storage
+
+
+def _programmers_chip(storage: SparseStorage) -> Flash:
+    return Flash(storage, Cpu(VirtualClock(), PROGRAMMER_HZ))
+
+
+@dataclass(frozen=True)
+class Provisions:
+    """What an installer puts on a box before it goes to its place."""
+
+    identity: Identity | None = None
+    """Its device certificate, instead of the built-in one."""
+    trusted: Sequence[Certificate] = ()
+    devices: Sequence[DeviceEntry] = ()
+    """Who may register."""
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By module and option, as with ``config change MODULE /option value``."""
+
+
+def provision(board: Board, provisions: Provisions) -> None:
+    """Writes these into the flash of a board without power; what is there already stays. RackMisuse when it has power.
+
+    A setting that the firmware does not know is dropped by it at the next start, as one of an older version is.
+    """
+    from firmware.commands.language import text_from_value
+    from firmware.pbx.devices import DeviceList
+    from firmware.storage import Store, flash_map
+    from firmware.x509.cabinet import DEVICE, Cabinet, is_secret
+    from firmware.x509.trust import TrustList
+
+    if board.powered:
+        raise RackMisuse("flash cannot be provisioned while the board has power")
+    with _programmer(board.flash) as chip:
+        store = Store(chip, *flash_map(chip).store, secret=is_secret)
+        store.mount()
+        draft = _Draft({name: store.get(name) for name in store.names()})
+        if provisions.identity is not None:
+            Cabinet(draft).install(DEVICE, provisions.identity)
+        TrustList(draft).add(provisions.trusted)
+        devices = DeviceList(draft)
+        for entry in provisions.devices:
+            devices.add(entry)
+        for module, options in provisions.settings.items():
+            text = " ".join(f"/{name} {text_from_value(value)}" for name, value in options.items())
+            draft.commit({f"config/{module}": text.encode()})
+        store.commit(draft.changes)
+
+
+@contextmanager
+def _programmer(chip: Flash) -> Iterator[Flash]:
+    """The chip in its board, in a programmer's hands: what it takes is none of the world's time."""
+    times = chip.read_ns_per_byte, chip.program_ns, chip.erase_ns
+    chip.read_ns_per_byte = chip.program_ns = chip.erase_ns = 0
+    try:
+        yield chip
+    finally:
+        chip.read_ns_per_byte, chip.program_ns, chip.erase_ns = times
+
+
+class _Draft:
+    """A store's values with changes on top that are not written yet, so that all go to flash in one step."""
+
+    def __init__(self, values: Mapping[str, bytes | None]) -> None:
+        self._values = dict(values)
+        self.changes: dict[str, bytes | None] = {}
+
+    def get(self, name: str) -> bytes | None:
+        return self._values.get(name)
+
+    def names(self, prefix: str = "") -> list[str]:
+        return sorted(name for name, value in self._values.items() if value is not None and name.startswith(prefix))
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self._values.update(changes)
+        self.changes.update(changes)
 
 
 def builtin_identity(mac: bytes, entropy: Entropy) -> Identity:
