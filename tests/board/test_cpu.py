@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from threading import Thread
 
 import pytest
 
@@ -100,6 +101,27 @@ def test_what_waits_for_the_world_is_ended_at_once_by_a_power_cut(clock, cpu):
     assert ended == [(300, "power-off")]
     clock.run_until(5_000)
     assert ended == [(300, "power-off")]
+
+
+def test_a_turn_that_fails_tells_whoever_steps_the_clock_and_the_next_one_runs(clock, cpu):
+    ran = []
+    clock.at(0, lambda: cpu.run(lambda: 1 // 0))
+    clock.at(1, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
+    with pytest.raises(ZeroDivisionError):
+        clock.run_until(10)
+    clock.run_until(10)
+    assert ran == [1]
+
+
+def test_the_world_may_be_stepped_by_another_thread_between_two_turns(clock, cpu):
+    ran = []
+    clock.at(0, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
+    clock.at(7, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
+    clock.run_until(1)
+    thread = Thread(target=clock.run_until, args=(10,))
+    thread.start()
+    thread.join()
+    assert ran == [0, 7]
 
 
 def test_the_watchdog_is_asked_only_after_its_deadline(cpu):
