@@ -69,7 +69,9 @@ class Layer:
 
 def ioctl_answer(op: int, sectors: int) -> int:
     """What a device of so many sectors answers to ``ioctl``, once it has done what the operation asks for."""
-    return {BLOCK_COUNT: sectors, BLOCK_SIZE: SECTOR_BYTES}.get(op, 0)
+    if op == BLOCK_COUNT:
+        return sectors
+    return SECTOR_BYTES if op == BLOCK_SIZE else 0
 
 
 def sector_count(device: BlockDevice) -> int:
@@ -83,8 +85,8 @@ def sectors_of(block_num: int, size_bytes: int, offset: int, limit: int) -> int:
     Raises:
         CardError: EINVAL when the transfer is not made of whole sectors that exist; that is the caller's mistake.
     """
-    count, rest = divmod(size_bytes, SECTOR_BYTES)
-    if rest or offset:
+    count = size_bytes // SECTOR_BYTES
+    if offset or count * SECTOR_BYTES != size_bytes:
         raise CardError(f"transfer of {size_bytes} bytes at offset {offset}: not whole sectors", errno.EINVAL)
     if block_num < 0 or block_num + count > limit:
         raise CardError(f"sectors {block_num} to {block_num + count - 1}: the device has {limit}", errno.EINVAL)

@@ -12,6 +12,8 @@ __all__ = ["RamDevice"]
 CHUNK_BYTES = 64 * 1024
 """Memory is taken in pieces of this size: large enough to copy a file in few steps, small enough to be sparse."""
 
+CHUNK_SECTORS = CHUNK_BYTES // SECTOR_BYTES
+
 _ZEROS = bytes(CHUNK_BYTES)
 
 
@@ -32,7 +34,8 @@ class RamDevice:
     def readblocks(self, block_num: int, buf: bytearray | memoryview, offset: int = 0, /) -> None:
         size = len(buf)
         sectors_of(block_num, size, offset, self._sectors)
-        number, start = divmod(block_num * SECTOR_BYTES, CHUNK_BYTES)
+        number = block_num // CHUNK_SECTORS
+        start = (block_num - number * CHUNK_SECTORS) * SECTOR_BYTES
         if start + size <= CHUNK_BYTES:
             chunk = self._chunks.get(number)
             buf[:] = _ZEROS[:size] if chunk is None else memoryview(chunk)[start : start + size]
@@ -47,13 +50,14 @@ class RamDevice:
 
     def writeblocks(self, block_num: int, buf: Readable, offset: int = 0, /) -> None:
         size = len(buf)
-        sectors_of(block_num, size, offset, self._sectors)
+        if offset or size % SECTOR_BYTES or not 0 <= block_num <= self._sectors - size // SECTOR_BYTES:
+            sectors_of(block_num, size, offset, self._sectors)  # says what is wrong
         if self.write_protected:
             raise CardProtected
-        number, start = divmod(block_num * SECTOR_BYTES, CHUNK_BYTES)
-        chunk = self._chunks.get(number)
-        if chunk is not None and start + size <= CHUNK_BYTES:
-            chunk[start : start + size] = buf
+        number = block_num // CHUNK_SECTORS
+        start = (block_num - number * CHUNK_SECTORS) * SECTOR_BYTES
+        if start + size <= CHUNK_BYTES and number in self._chunks:
+            self._chunks[number][start : start + size] = buf
             return
         view = memoryview(buf)
         position = 0

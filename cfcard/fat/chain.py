@@ -35,7 +35,8 @@ class Chain:
         self._taken = 0
         self._low = self._high = self._shift = 0
         """The run used last: sectors of the file, and how far away they lie on the volume."""
-        self._append(runs)
+        if runs:
+            self._append(runs)
         self.used = self._linked = self._taken
 
     @property
@@ -76,7 +77,8 @@ class Chain:
             missing = clusters - self._taken
             self._append(self._table.find_free(missing + min(self._taken, MOST_AHEAD), enough=missing))
             self._put_by()
-        self.used = max(self.used, clusters)
+        if clusters > self.used:
+            self.used = clusters
 
     def give_back(self) -> None:
         """Gives up what was taken ahead."""
@@ -98,8 +100,8 @@ class Chain:
         self.give_back()
         after = self._cluster(self._linked - 1) if self._linked else 0
         self._table.link(self._from(self._linked), after)
-        self._linked = self.used
-        self._table.claims.put(self, [])
+        self._linked = self.used  # which is all that is left
+        self._put_by()
 
     def _append(self, runs: list[Run]) -> None:
         for first, count in runs:
@@ -110,13 +112,19 @@ class Chain:
                 self._starts.append(self._taken)
             self._taken += count
 
+    def claimed(self) -> list[Run]:
+        """What is put by: taken, and not in the FAT yet."""
+        return self._from(self._linked)
+
     def _put_by(self) -> None:
-        self._table.claims.put(self, self._from(self._linked))
+        self._table.claims.put(self, self._taken - self._linked)
 
     def _from(self, number: int) -> list[Run]:
         """The runs from cluster ``number`` of the file on."""
         if number >= self._taken:
             return []
+        if number == 0:
+            return self._runs.copy()
         index = bisect_right(self._starts, number) - 1
         first, count = self._runs[index]
         skip = number - self._starts[index]

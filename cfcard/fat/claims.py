@@ -22,6 +22,9 @@ NOWHERE = 1 << 32
 class Holder(Protocol):
     """Who has clusters put by."""
 
+    def claimed(self) -> list[Run]:
+        """Which."""
+
     def give_back(self) -> None:
         """Gives up what it does not need yet, by ``Claims.put``."""
 
@@ -32,34 +35,36 @@ class Claims:
     def __init__(self) -> None:
         self.count = 0
         """Their number."""
-        self._runs: dict[Holder, list[Run]] = {}
-        self._sorted: list[Run] = []
+        self._counts: dict[Holder, int] = {}
+        self._sorted: list[Run] | None = None
+        """All claims in order; None while nobody has asked for them since they changed."""
 
-    def put(self, holder: Holder, runs: list[Run]) -> None:
-        """``runs`` are all that ``holder`` has from now on."""
-        if runs:
-            self._runs[holder] = runs
-        else:
-            self._runs.pop(holder, None)
-        self._sorted = sorted([run for held in self._runs.values() for run in held])
-        self.count = sum([count for _, count in self._sorted])
+    def put(self, holder: Holder, count: int) -> None:
+        """``holder`` has ``count`` clusters from now on."""
+        self.count += count - self._counts.pop(holder, 0)
+        if count:
+            self._counts[holder] = count
+        self._sorted = None
 
     def around(self, cluster: int) -> tuple[int, int]:
         """(``cluster``, or the end of the claim that it is in; the first cluster of the next claim)."""
-        index = bisect_right(self._sorted, (cluster, NOWHERE))
-        following = self._sorted[index][0] if index < len(self._sorted) else NOWHERE
-        end = sum(self._sorted[index - 1]) if index else 0
+        claims = self._sorted
+        if claims is None:
+            claims = self._sorted = sorted([run for holder in self._counts for run in holder.claimed()])
+        index = bisect_right(claims, (cluster, NOWHERE))
+        following = claims[index][0] if index < len(claims) else NOWHERE
+        end = sum(claims[index - 1]) if index else 0
         return max(cluster, end), following
 
     def reclaim(self) -> bool:
         """Has everybody give back what is not needed yet; whether that brought anything."""
         before = self.count
-        for holder in tuple(self._runs):
+        for holder in tuple(self._counts):
             holder.give_back()
         return self.count < before
 
     def clear(self) -> None:
         """Forgets all claims; their holders must not use them any more."""
-        self._runs.clear()
-        self._sorted.clear()
+        self._counts.clear()
+        self._sorted = None
         self.count = 0

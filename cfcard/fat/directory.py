@@ -30,7 +30,7 @@ from cfcard.fat.entry import (
     entry_from_slot,
     slot_bytes,
 )
-from cfcard.fat.names import LFN_ATTRIBUTE, alias, fold, is_short, long_slots, short_from_name
+from cfcard.fat.names import LFN_ATTRIBUTE, alias, fold, long_slots, short_from_name
 from cfcard.fat.sectors import Sectors
 from cfcard.fat.stamp import Stamp
 from cfcard.fat.table import Table
@@ -93,8 +93,10 @@ class Directory:
         """The entry called ``name``, by its long or its short name."""
         key = fold(name)
         entry = self._names.get(key)
-        if entry is None and is_short(key):
-            entry = self._shorts.get(short_from_name(key))
+        if entry is None:
+            short = short_from_name(key)
+            if short is not None:
+                return self._shorts.get(short)
         return entry
 
     def entries(self) -> list[Entry]:
@@ -158,8 +160,8 @@ class Directory:
         Raises:
             VolumeFull: no slot is left, and the directory cannot grow.
         """
-        short = short_from_name(name) if is_short(name) else b""
-        if short and short not in self._shorts:
+        short = short_from_name(name)
+        if short is not None and short not in self._shorts:
             return Place(name, short, b"", self._reserve(1))
         short = self._alias(name)
         slots = long_slots(name, short)
@@ -217,10 +219,11 @@ class Directory:
 
     def commit(self) -> None:
         """Writes the sectors that changed, the last one first."""
-        for sector in sorted(self._touched, reverse=True):
+        touched = self._touched
+        for sector in sorted(touched, reverse=True) if len(touched) > 1 else touched:
             at = sector * SECTOR_BYTES
             self._sectors.write(self._lba(sector), self._data[at : at + SECTOR_BYTES])
-        self._touched.clear()
+        touched.clear()
 
     # Slots
 
@@ -290,7 +293,11 @@ class Directory:
         return self._bpb.sector_from_cluster(self._clusters[index]) + rest
 
     def _touch(self, first: int, last: int) -> None:
-        self._touched.update(range(first // SLOTS_PER_SECTOR, last // SLOTS_PER_SECTOR + 1))
+        first, last = first // SLOTS_PER_SECTOR, last // SLOTS_PER_SECTOR
+        if first == last:
+            self._touched.add(first)
+        else:
+            self._touched.update(range(first, last + 1))
 
     def _delete(self, entry: Entry) -> None:
         for slot in range(entry.first, entry.slot + 1):
@@ -301,7 +308,7 @@ class Directory:
     # Names
 
     def _alias(self, name: str) -> bytes:
-        key = fold(name)[:2]
+        key = name[:2].upper()  # no more than a hint: similar names count on from each other
         short, number = alias(name, self._shorts.__contains__, self._tails.get(key, 1))
         if number:
             self._tails[key] = number

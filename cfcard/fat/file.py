@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cfcard.blockdev import SECTOR_BYTES, Readable
 from cfcard.errors import SectorError
 from cfcard.fat.chain import Chain
+from cfcard.fat.claims import Run
 from cfcard.fat.directory import Directory
 from cfcard.fat.entry import Entry
 
@@ -52,9 +53,11 @@ class File:
         """Which sector of the file is in the window."""
         self._window_dirty = False
         self.closed = False
-        # Nothing in it, yet a chain: legal for some systems. It is kept and written to.
-        whole_chain = entry.cluster and not entry.size
-        runs = volume.table.runs(entry.cluster) if whole_chain else volume.runs_of(entry)
+        runs: list[Run] = []
+        if entry.size:
+            runs = volume.runs_of(entry)
+        elif entry.cluster:  # nothing in it, yet a chain: legal for some systems; it is kept and written to
+            runs = volume.table.runs(entry.cluster)
         self._chain = Chain(volume.table, runs)
 
     # Reading
@@ -96,24 +99,30 @@ class File:
         self._require_usable()
         if not self._writable:
             raise OSError(errno.EBADF, "file is open for reading", self._entry.name)
-        data = memoryview(buf).cast("B")
+        data = buf if type(buf) is bytes else memoryview(buf).cast("B")
+        size = len(data)
         if self._append:
             self._position = self._size
-        end = self._position + len(data)
+        position = self._position
+        end = position + size
         if end > MAX_FILE_BYTES:
             raise OSError(errno.EFBIG, f"a file has at most {MAX_FILE_BYTES} bytes", self._entry.name)
-        if not data:
+        if not size:
             return 0
         self._chain.require(-(-end // self._volume.bpb.cluster_bytes))
-        if self._position > self._size:
-            self._fill_gap()
-        self._put(self._position, data)
+        if position > self._size:
+            self._fill_gap(position)
+        if position % SECTOR_BYTES or size % SECTOR_BYTES:
+            self._put(position, memoryview(data))
+        else:
+            self._put_whole(position // SECTOR_BYTES, data)
+        if end > self._size:
+            self._size = end
         self._position = end
-        return len(data)
+        return size
 
     def _put(self, position: int, data: memoryview) -> None:
         """Data into clusters that are there already."""
-        self._changed = True
         skip = position % SECTOR_BYTES
         if skip or len(data) < SECTOR_BYTES:
             head = min(SECTOR_BYTES - skip, len(data))
@@ -130,11 +139,14 @@ class File:
             self._put_part(position, data[-rest:])
             self._size = max(self._size, position + rest)
 
-    def _put_whole(self, first: int, data: memoryview) -> None:
+    def _put_whole(self, first: int, data: bytes | memoryview) -> None:
+        self._changed = True
         stop = first + len(data) // SECTOR_BYTES
         if first <= self._window_sector < stop:
             self._window_sector, self._window_dirty = -1, False
         lba, row = self._chain.place(first)
+        if first + row < stop:
+            data = memoryview(data)  # to be cut without a copy
         while first + row < stop:
             self._volume.sectors.write(lba, data[: row * SECTOR_BYTES])
             first, data = first + row, data[row * SECTOR_BYTES :]
@@ -145,12 +157,12 @@ class File:
         sector, skip = divmod(position, SECTOR_BYTES)
         self._open_window(sector)
         self._window[skip : skip + len(piece)] = piece
-        self._window_dirty = True
+        self._window_dirty = self._changed = True
 
-    def _fill_gap(self) -> None:
+    def _fill_gap(self, position: int) -> None:
         """FAT has no holes: what was jumped over is written as zeros."""
-        while self._size < self._position:
-            step = min(len(ZEROS) - self._size % SECTOR_BYTES, self._position - self._size)
+        while self._size < position:
+            step = min(len(ZEROS) - self._size % SECTOR_BYTES, position - self._size)
             self._put(self._size, memoryview(ZEROS)[:step])
 
     # Position
@@ -207,8 +219,10 @@ class File:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What is already on its way says why; closing after it fails as well, and must not hide it.
-        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+        if error is None:
+            self.close()
+            return
+        with contextlib.suppress(OSError):  # what is already on its way says why; closing fails as well after it
             self.close()
 
     # Sectors

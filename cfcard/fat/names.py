@@ -17,13 +17,11 @@ import errno
 import re
 import struct
 from collections.abc import Callable
-from functools import lru_cache
 
 __all__ = [
     "MAX_NAME_UNITS",
     "alias",
     "fold",
-    "is_short",
     "long_slots",
     "parts_of",
     "require_valid",
@@ -38,11 +36,12 @@ MAX_NAME_UNITS = 255
 
 LFN_ATTRIBUTE = 0x0F
 LAST_PART = 0x40
-UNITS_PER_SLOT = 13
+BYTES_PER_SLOT = 26
 LONG_SLOT = struct.Struct("<B10sBxB12s2x4s")
 
 FORBIDDEN = re.compile(r'["*/:<>?\\|\x00-\x1f\x7f\ud800-\udfff]')
 SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
+SHORT_NAME = re.compile(r"([A-Z0-9!#$%&'()\-@^_`{}~]{1,8})(?:\.([A-Z0-9!#$%&'()\-@^_`{}~]{1,3}))?")
 
 LOWER_BASE, LOWER_EXTENSION = 0x08, 0x10
 """Windows NT's bits in byte 12 of a short entry: base or extension are to be shown in lower case."""
@@ -73,36 +72,23 @@ def require_valid(name: str) -> str:
 
 def parts_of(path: str) -> list[str]:
     """The names along ``path``, from the root; ``.`` and ``..`` resolved."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            if parts:
-                parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
+    parts = [part for part in path.split("/") if part and part != "."]
+    while ".." in parts:
+        at = parts.index("..")
+        del parts[max(0, at - 1) : at + 1]
     return parts
 
 
 # Short names
 
 
-@lru_cache(maxsize=64)  # one call of a volume asks several times about the same name
-def is_short(name: str) -> bool:
-    """Whether ``name`` needs no long entries: upper-case 8.3."""
-    base, dot, extension = name.partition(".")
-    return (
-        1 <= len(base) <= 8
-        and len(extension) <= 3
-        and bool(extension) == bool(dot)
-        and SHORT_CHARACTERS.issuperset(base)
-        and SHORT_CHARACTERS.issuperset(extension)
-    )
-
-
-def short_from_name(name: str) -> bytes:
-    """The 11 bytes of a name that is short."""
-    base, _, extension = name.partition(".")
-    return (base.ljust(8) + extension.ljust(3)).encode("ascii")
+def short_from_name(name: str) -> bytes | None:
+    """The 11 bytes of a name that needs no long entries, upper-case 8.3; None for any other."""
+    match = SHORT_NAME.fullmatch(name)
+    if match is None:
+        return None
+    base, extension = match.groups("")
+    return f"{base:8}{extension:3}".encode("ascii")
 
 
 def text_from_short(short: bytes, case: int = 0) -> str:
@@ -126,10 +112,10 @@ def alias(name: str, taken: Callable[[bytes], bool], start: int = 1) -> tuple[by
         taken: tells whether a short name is in use in the directory already.
         start: where to begin counting; the caller remembers how far similar names have got.
     """
-    base, extension, exact = _basis(name)
-    plain = (base[:8].ljust(8) + extension.ljust(3)).encode("ascii")
-    if exact and not taken(plain):
+    plain = short_from_name(fold(name))  # nothing but case is lost
+    if plain is not None and not taken(plain):
         return plain, 0
+    base, extension = _basis(name)
     for number in range(start, 1_000_000):
         tail = f"~{number}"
         short = ((base[: 8 - len(tail)] + tail).ljust(8) + extension.ljust(3)).encode("ascii")
@@ -138,17 +124,15 @@ def alias(name: str, taken: Callable[[bytes], bool], start: int = 1) -> tuple[by
     raise OSError(errno.EEXIST, "no short name is left for this one", name)
 
 
-def _basis(name: str) -> tuple[str, str, bool]:
-    """(base, extension, whether nothing but case was lost): the basis-name algorithm of the FAT specification."""
+def _basis(name: str) -> tuple[str, str]:
+    """(base, extension): the basis-name algorithm of the FAT specification."""
     upper = fold(name)
     stripped = upper.replace(" ", "").lstrip(".")
     base, dot, extension = stripped.rpartition(".")
     if not dot:
         base, extension = extension, ""
     mapped = _short_characters(base.replace(".", "")) or "_"
-    mapped_extension = _short_characters(extension[:3])
-    short = f"{mapped[:8]}.{mapped_extension}" if mapped_extension else mapped[:8]
-    return mapped, mapped_extension, short == upper
+    return mapped, _short_characters(extension[:3])
 
 
 def _short_characters(text: str) -> str:
@@ -157,11 +141,15 @@ def _short_characters(text: str) -> str:
     return "".join(c if c in SHORT_CHARACTERS else "_" for c in text)
 
 
+_ROTATED = bytes((value & 1) << 7 | value >> 1 for value in range(256))
+"""Every byte rotated right by one bit."""
+
+
 def short_checksum(short: bytes) -> int:
     """What the long entries of a file carry of its short name."""
     total = 0
     for byte in short:
-        total = ((total & 1) << 7) + (total >> 1) + byte & 0xFF
+        total = _ROTATED[total] + byte & 0xFF
     return total
 
 
@@ -171,15 +159,19 @@ def short_checksum(short: bytes) -> int:
 def long_slots(name: str, short: bytes) -> bytes:
     """The long entries of ``name``, in the order in which they lie in the directory."""
     raw = name.encode("utf-16-le")
-    count = -(-len(raw) // (2 * UNITS_PER_SLOT))
-    if len(raw) % (2 * UNITS_PER_SLOT):
-        raw = (raw + b"\0\0").ljust(count * 2 * UNITS_PER_SLOT, b"\xff")
+    last, rest = divmod(len(raw), BYTES_PER_SLOT)
+    if rest:
+        raw = (raw + b"\0\0").ljust((last + 1) * BYTES_PER_SLOT, b"\xff")
+    else:
+        last -= 1
     checksum = short_checksum(short)
     slots = b""
-    for part in range(1, count + 1):
-        units = raw[(part - 1) * 26 : part * 26]
-        order = part | (LAST_PART if part == count else 0)
-        slots = LONG_SLOT.pack(order, units[:10], LFN_ATTRIBUTE, checksum, units[10:22], units[22:]) + slots
+    order = last + 1 | LAST_PART
+    for at in range(last * BYTES_PER_SLOT, -1, -BYTES_PER_SLOT):
+        slots += LONG_SLOT.pack(
+            order, raw[at : at + 10], LFN_ATTRIBUTE, checksum, raw[at + 10 : at + 22], raw[at + 22 : at + 26]
+        )
+        order = at // BYTES_PER_SLOT
     return slots
 
 

@@ -71,6 +71,8 @@ class Table:
         """Pages that have bits set above the 28 of FAT32: these bits must survive."""
         self._dirty: set[int] = set()
         """FAT sectors that differ from what is on the card."""
+        self._copies = tuple(bpb.reserved + copy * bpb.fat_sectors for copy in reversed(range(bpb.fats)))
+        """First sector of each copy of the FAT, in the order in which they are written."""
         self._zeros = array(self._code, bytes(self._per_page * self._width))
 
     # Entries
@@ -82,8 +84,9 @@ class Table:
 
     def set(self, cluster: int, value: int) -> None:
         """Changes one entry, in memory."""
-        number, i = divmod(cluster, self._per_page)
-        page = self._page(number)
+        number = cluster // self._per_page
+        page = self._pages.get(number) or self._page(number)
+        i = cluster - number * self._per_page
         page[i] = page[i] & ~self.mask | value
         self._dirty.add(cluster * self._width // SECTOR_BYTES)
 
@@ -299,11 +302,18 @@ class Table:
         """Writes what changed, the last copy of the FAT first. Returns whether there was anything."""
         if not self._dirty:
             return False
-        runs = self._dirty_runs() if len(self._dirty) > 1 else [(sector, 1) for sector in self._dirty]
+        if len(self._dirty) == 1:
+            (sector,) = self._dirty
+            data = self._encode(sector, 1)
+            for start in self._copies:
+                self._sectors.write(start + sector, data)
+            self._dirty.clear()
+            return True
+        runs = self._dirty_runs()
         pieces = [(first, self._encode(first, count)) for first, count in runs]
-        for copy in reversed(range(self.bpb.fats)):
+        for start in self._copies:
             for first, data in pieces:
-                self._sectors.write(self.bpb.reserved + copy * self.bpb.fat_sectors + first, data)
+                self._sectors.write(start + first, data)
         self._dirty.clear()
         return True
 

@@ -39,7 +39,8 @@ __all__ = ["TYPE_DIRECTORY", "TYPE_FILE", "Volume"]
 TYPE_DIRECTORY, TYPE_FILE = 0x4000, 0x8000
 """What ``ilistdir`` and ``stat`` say, as in MicroPython (and POSIX's S_IFDIR and S_IFREG)."""
 
-_MODES = frozenset(("r", "w", "a", "x"))
+_MODES = {kind + tail: (kind, "+" in tail) for kind in "rwax" for tail in ("", "b", "+", "b+", "+b")}
+"""By what ``open`` is asked for: the letter, and whether it goes both ways."""
 
 
 class Volume:
@@ -199,9 +200,9 @@ class Volume:
         one by ``w`` empties it first; ``replace`` is the way that survives a cut.
         """
         self._begin()
-        kind, update = mode[:1], "+" in mode
-        if kind not in _MODES or set(mode[1:]) - {"b", "+"}:
+        if mode not in _MODES:
             raise OSError(errno.EINVAL, f"mode {mode!r}: files are binary, of r w a x and +", path)
+        kind, update = _MODES[mode]
         parent, name, entry = self.tree.lookup(path)
         write = update or kind != "r"
         created = entry is None

@@ -148,17 +148,31 @@ def test_pieces_cost_their_own_sectors_alone(card: RamDevice) -> None:
 
 def test_claim_says_where_it_ends_and_where_the_next_begins() -> None:
     class FakeHolder:
-        def give_back(self) -> None:
-            claims.put(self, [(10, 2)])
+        def __init__(self, *runs: tuple[int, int]) -> None:
+            self.runs = runs
+            self.put()
 
-    claims, one, other = Claims(), FakeHolder(), FakeHolder()
-    claims.put(one, [(10, 5), (30, 1)])
-    claims.put(other, [(15, 5)])
+        def put(self) -> None:
+            claims.put(self, sum(count for _, count in self.runs))
+
+        def claimed(self) -> list[tuple[int, int]]:
+            return list(self.runs)
+
+        def give_back(self) -> None:
+            self.runs = self.runs and ((10, 2),)
+            self.put()
+
+    claims = Claims()
+    FakeHolder((30, 1), (10, 5))
+    other = FakeHolder((15, 5))
     assert claims.count == 11
     assert claims.around(2)[1] == 10
     assert [claims.around(cluster)[0] for cluster in (9, 10, 14, 15, 19, 20, 30, 31)] == [9, 15, 15, 20, 20, 20, 31, 31]
     assert claims.around(20)[1] == 30
-    claims.put(other, [])
+    other.runs = ()
+    other.put()
+    assert claims.around(10)[0] == 15
     assert claims.reclaim()
+    assert claims.count == 2
     assert not claims.reclaim()
     assert claims.around(30)[0] == 30
