@@ -7,8 +7,8 @@
 
 ``device`` is always the same object. It works with the card that was in at its first access; after a swap it answers
 ENODEV until ``ioctl(1)`` initialises the new card, so that no driver writes one card's sectors onto another. A transfer
-takes the card's time, sector by sector, and the world catches up before each: what is pulled or loses power in sector n
-has got the sectors before n and nothing of n.
+takes the card's time, sector by sector, its pauses included, and the world catches up before each: what is pulled or
+loses power in sector n has got the sectors before n and nothing of n.
 
 -CD1 and -CD2 are tied to ground inside the card and pulled up on the board (CompactFlash specification): ``detect`` is
 both combined, 0 while a card is in.
@@ -40,6 +40,9 @@ mechanical contacts settle. Even in number, so that it ends where it began to go
 ActivityHook = Callable[[str], None]
 """``hook("read")`` or ``hook("write")``, once per transfer."""
 
+CardHook = Callable[["Card", bool], None]
+"""``hook(card, True)`` when a card was put in, ``hook(card, False)`` when it was pulled."""
+
 
 class CardDevice(Protocol):
     """A card's sectors. What it raises goes on to the firmware."""
@@ -66,6 +69,17 @@ class Card(Protocol):
         ...
 
     def write_us(self, sectors: int, /) -> int: ...
+
+    def power_on(self) -> None:
+        """It was put in, and gets power."""
+        ...
+
+    def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int, /) -> int:
+        """What it takes beyond ``base_ns`` before this sector is read or written: it wakes up, erases, is slow.
+
+        Asked once per sector, at the time ``now_ns`` at which the sector's turn has come.
+        """
+        ...
 
 
 class SlotDevice:
@@ -125,6 +139,7 @@ class Slot:
         self.write_protected = False
         """A fault to inject: the card refuses writes, EROFS. CompactFlash cards have no switch for it."""
         self.on_activity: ActivityHook | None = None
+        self._hooks: tuple[CardHook, ...] = ()
         self.bounce(bounce_us)
 
     @property
@@ -140,14 +155,21 @@ class Slot:
             raise BoardError(f"bounce times {times}: must rise from above 0 and be even in number")
         self._bounce_us = times
 
+    def watch(self, hook: CardHook) -> None:
+        """Has ``hook(card, present)`` called whenever a card was put in or pulled, by whomever."""
+        self._hooks = (*self._hooks, hook)
+
     def insert(self, card: Card) -> None:
         """Puts a card in, at world time. BoardError when one is in."""
         if self._card is not None:
             raise BoardError("the slot has a card in it: remove it first")
         self._card = card
         self.insertions += 1
+        card.power_on()
         self._record(self._clock.now_ns, "insert", self.insertions)
         self._swing(0)
+        for hook in self._hooks:
+            hook(card, True)
 
     def remove(self) -> Card:
         """Pulls the card, at world time, and returns it. BoardError when none is in."""
@@ -157,6 +179,8 @@ class Slot:
         self._card = None
         self._record(self._clock.now_ns, "remove", self.insertions)
         self._swing(1)
+        for hook in self._hooks:
+            hook(card, False)
         return card
 
     def identify(self) -> bytes:
@@ -193,7 +217,9 @@ class Slot:
             self.on_activity(kind)
         total_ns = 1_000 * (card.read_us(count) if kind == "read" else card.write_us(count))
         for index in range(count):
-            self._cpu.spend_ns(total_ns * (index + 1) // count - total_ns * index // count)
+            share_ns = total_ns * (index + 1) // count - total_ns * index // count
+            pause_ns = card.pause_ns(kind, block_num + index, self._cpu.now_ns, share_ns)
+            self._cpu.spend_ns(share_ns + pause_ns)
             self._cpu.sync()
             device = self._present().device
             sector = view[index * SECTOR_BYTES : (index + 1) * SECTOR_BYTES]

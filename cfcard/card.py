@@ -1,17 +1,29 @@
 """A CompactFlash card: sectors, what it says of itself, and how long it takes.
 
+::
+
+    asleep --wake--> | command | sector | sector | ... | sector |        a transfer, told to the board as one duration
+                                        ^                                  that it spends sector by sector,
+                                        pause: an erase, a fault           and pauses before some of them
+
 Figures: a 100x card in PIO mode 4. Bus limits of the PIO modes are 3.3/5.2/8.3/11.1/16.6 MB/s; measured cards of the
-class reach about 5 MB/s; DRQ comes within 700 us after WRITE SECTOR (SanDisk CompactFlash product manual; the command
-overheads are assumed).
+class reach about 5 MB/s; DRQ comes within 700 us after WRITE SECTOR, and a card falls asleep by itself after 5 ms
+without a command (SanDisk CompactFlash product manual). Everything else is assumed: the command overheads; waking up,
+for which the manual allows 2.5 ms before a write; and erasing, about which makers say nothing: a card that has run out
+of erased blocks makes its host wait, in writes that take many times as long as the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from cfcard.armed import ArmedRules
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice, Layer, Readable, sector_count
 from cfcard.errors import CardProtected
+from cfcard.faults import FaultyDevice
 from cfcard.identify import Geometry, geometry_from_sectors, identify_block
+from cfcard.rules import Event
 
 __all__ = ["CompactFlash", "Timing"]
 
@@ -26,13 +38,65 @@ class Timing:
     """The same for a write, the flash programming time included."""
     bytes_per_s: int = 5_000_000
     """On the bus and in the card, once data flows."""
+    wake_us: int = 2_000
+    """Once, before the first sector after a sleep (assumed); 0 for a card that does not sleep."""
+    sleep_after_us: int = 5_000
+    """Without a command for so long, it sleeps. It wakes up for its first command, too."""
+    erase_block_bytes: int = 128 * 1024
+    """What is erased at once (assumed: makers of cards of single-level cells had tens to hundreds of KiB)."""
+    erase_every: int = 64
+    """Each so many-th erase block that is written to for the first time since the card was put in makes it erase
+    (assumed); 0 for never."""
+    erase_us: int = 5_000
+    """How long it takes then (assumed)."""
 
     def transfer_us(self, sectors: int) -> int:
         return -(-sectors * SECTOR_BYTES * 1_000_000 // self.bytes_per_s)
 
 
+class _Pauses:
+    """A card's memory of what makes it pause: when it last worked, and which of its blocks were written to."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._awake_until_ns = 0
+        self._touched = bytearray()
+        """One bit per erase block: 32 KiB for a card of 32 GiB."""
+        self._count = 0
+
+    def wake_ns(self, now_ns: int, base_ns: int) -> int:
+        """What waking up takes before a sector that takes ``base_ns``."""
+        timing = self._timing
+        wake_ns = timing.wake_us * 1_000 if now_ns >= self._awake_until_ns else 0
+        self._awake_until_ns = now_ns + wake_ns + base_ns + timing.sleep_after_us * 1_000
+        return wake_ns
+
+    def erase_ns(self, lba: int) -> int:
+        """What erasing takes before this sector is written."""
+        timing = self._timing
+        if not timing.erase_every:
+            return 0
+        place, bit = divmod(lba * SECTOR_BYTES // timing.erase_block_bytes, 8)
+        if place >= len(self._touched):
+            self._touched.extend(bytes(place + 1 - len(self._touched)))
+        if self._touched[place] >> bit & 1:
+            return 0
+        self._touched[place] |= 1 << bit
+        self._count += 1
+        return 0 if self._count % timing.erase_every else timing.erase_us * 1_000
+
+    def reset(self) -> None:
+        """The card was put in."""
+        self._awake_until_ns = 0
+        self._touched.clear()
+        self._count = 0
+
+
 class _Guard(Layer):
-    """The card's own device: write protection is the card's word, whatever holds the sectors."""
+    """The card's own device: write protection is the card's word, whatever holds the sectors.
+
+    Between it and the backend there may be faults.
+    """
 
     def __init__(self, inner: BlockDevice, card: CompactFlash) -> None:
         super().__init__(inner)
@@ -54,7 +118,9 @@ class CompactFlash:
         timing: how long it takes.
         write_protected: refuse writes. Cards have no such switch; adapters, readers and worn-out cards do.
 
-    Not modelled: pauses for erasing, waking from sleep after 5 ms idle, True IDE mode, DMA, attribute memory (CIS).
+    Not modelled: wear levelling and how long which block really takes to erase, a shorter time for sectors that are in
+    the card's cache, a board's power cut as a fresh start, the 50 ms (at most 400) from power-on to ready, True IDE
+    mode, DMA, attribute memory (CIS).
     """
 
     def __init__(
@@ -67,10 +133,14 @@ class CompactFlash:
         write_protected: bool = False,
     ) -> None:
         self.backend = backend
-        self.device: BlockDevice = _Guard(backend, self)
+        self._guard = _Guard(backend, self)
+        self.device: BlockDevice = self._guard
+        self.faults: FaultyDevice | None = None
+        """What breaks it, between its own device and the backend; see ``break_by``."""
         self.serial = serial
         self.model = model
         self.timing = timing or Timing()
+        self._pauses = _Pauses(self.timing)
         self.write_protected = write_protected or bool(getattr(backend, "write_protected", False))
 
     @property
@@ -92,6 +162,29 @@ class CompactFlash:
     def write_us(self, sectors: int) -> int:
         """Microseconds that one command writing ``sectors`` sectors takes."""
         return self.timing.write_command_us + self.timing.transfer_us(sectors)
+
+    def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int) -> int:
+        """Nanoseconds that sector ``lba`` takes beyond ``base_ns``; to be asked once before each, in their order."""
+        pause_ns = self._pauses.wake_ns(now_ns, base_ns)
+        if kind == "write":
+            pause_ns += self._pauses.erase_ns(lba)
+        if self.faults is not None:
+            pause_ns += self.faults.delay_ns(Event(kind), lba, base_ns + pause_ns)
+        return pause_ns
+
+    def power_on(self) -> None:
+        """It was put into a slot: it sleeps, and knows of no block that was written to."""
+        self._pauses.reset()
+
+    def break_by(
+        self, rules: ArmedRules, *, cut: Callable[[], BaseException], pull: Callable[[], BaseException]
+    ) -> FaultyDevice:
+        """Puts the card under these rules, in place of those it was under; what is unreadable stays so."""
+        if self.faults is None:
+            self.faults = FaultyDevice(self.backend)
+            self._guard.inner = self.faults
+        self.faults.obey(rules, cut=cut, pull=pull)
+        return self.faults
 
     def close(self) -> None:
         """Closes the backend, where it has anything to close."""

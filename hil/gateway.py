@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from firmware.kernel import Kernel
     from hil.bench import Bench
     from hil.budget import Budget
+    from hil.cardfaults import CardFaults
 
 FIRST_MAC = bytes.fromhex("0090330611ac")
 """Address of a bench's first board; the next ones count up. The reference text's IP800-06-11-ac has this one."""
@@ -92,6 +93,7 @@ class Gateway:
         self.program: Program | None = None
         """What runs on it, since the last reset."""
         self._budget: Budget | None = None
+        self._faults: CardFaults | None = None
         self._power = power
         self._starts = 0
         self._start = _firmware() if program is None else program
@@ -167,6 +169,8 @@ class Gateway:
         made = card_from_text(card, size) if isinstance(card, str) else card
         if made is None:
             raise RackMisuse("no card to insert: must be ram, the path of an image, or a reader's device")
+        if self._faults is not None:
+            self._faults.require_fit(made)
         self.board.insert_card(made)
         return CardPort(self.board, made)
 
@@ -175,6 +179,18 @@ class Gateway:
         card = self.board.remove_card()
         assert isinstance(card, CompactFlash)
         return card
+
+    @property
+    def faults(self) -> CardFaults:
+        """What goes wrong with the card in its slot: to be armed, and to be looked at afterwards.
+
+        RackMisuse for a model without a slot.
+        """
+        if self._faults is None:
+            from hil.cardfaults import CardFaults
+
+            self._faults = CardFaults(self)
+        return self._faults
 
     # -- to be seen
 

@@ -23,6 +23,8 @@ class FakeCard:
     def __init__(self) -> None:
         self.content = bytearray(64 * SECTOR_BYTES)
         self.synced = 0
+        self.pauses_ns: dict[int, int] = {}
+        self.asked: list[tuple[str, int, int, int]] = []
         self.device = self
 
     def readblocks(self, block_num: int, buf: bytearray | memoryview, offset: int = 0, /) -> None:
@@ -45,6 +47,13 @@ class FakeCard:
 
     def write_us(self, sectors: int, /) -> int:
         return 500 + 300 * sectors
+
+    def power_on(self) -> None:
+        self.asked.clear()
+
+    def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int, /) -> int:
+        self.asked.append((kind, lba, now_ns, base_ns))
+        return self.pauses_ns.get(lba, 0)
 
 
 @pytest.fixture
@@ -156,6 +165,24 @@ def test_a_transfer_takes_the_time_of_the_card(slot: Slot, card: FakeCard, cpu: 
     assert cpu.now_ns == (500 + 900) * US
     slot.device.readblocks(0, bytearray(7 * 512))
     assert cpu.now_ns == (500 + 900 + 500 + 700) * US
+
+
+def test_a_pause_of_the_card_comes_before_its_sector(slot: Slot, card: FakeCard, clock: VirtualClock, cpu: Cpu) -> None:
+    slot.insert(card)
+    card.pauses_ns[1] = 5 * MS
+    clock.at(1 * MS, lambda: pull(slot))  # in the middle of the pause: the second sector never comes
+    assert errno_of(lambda: slot.device.writeblocks(0, b"\x55" * 2 * 512)) == errno.ENODEV
+    assert card.content.count(0x55) == 512
+    assert cpu.now_ns == (500 + 600) * US + 5 * MS
+    assert card.asked == [("write", 0, 0, 550 * US), ("write", 1, 550 * US, 550 * US)]
+
+
+def test_who_watches_the_slot_is_told_of_cards(slot: Slot, card: FakeCard) -> None:
+    seen: list[tuple[object, bool]] = []
+    slot.watch(lambda card, present: seen.append((card, present)))
+    slot.insert(card)
+    slot.remove()
+    assert seen == [(card, True), (card, False)]
 
 
 def test_an_empty_slot_answers_enodev_to_everything(slot: Slot) -> None:
