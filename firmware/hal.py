@@ -276,6 +276,9 @@ class FileSystem(Protocol):
     def mount(self, device: BlockDevice, /) -> Volume:
         """OSError ENODEV (no card), EIO, or EILSEQ when there is no usable FAT volume (the text says why)."""
 
+    def mount_steps(self, device: BlockDevice, /) -> Generator[None, None, Volume]:
+        """``mount``, and whatever would make a later call of the volume read more than some ten sectors."""
+
     def mkfs_steps(
         self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = ""
     ) -> Generator[None, None, None]:

@@ -43,6 +43,13 @@ class Fat:
         sectors, bpb = find_volume(device)
         return Volume(sectors, bpb, now=now or self.now, pages=self._pages, directories=self._directories)
 
+    def mount_steps(self, device: BlockDevice, /, *, now: Clock | None = None) -> Generator[None, None, Volume]:
+        """``mount`` in steps of some ten sectors: free clusters are counted, and no later call reads the whole FAT."""
+        volume = self.mount(device, now=now)
+        yield
+        yield from volume.count_steps()
+        return volume
+
     def mkfs(self, device: BlockDevice, /, *, fat: int | None = None, serial: int = 0, label: str = "") -> None:
         """Formats: keeps an existing MBR, else superfloppy; two FATs; ``fat`` 12, 16, 32 or None for the size's own."""
         run_steps(self.mkfs_steps(device, fat=fat, serial=serial, label=label))

@@ -19,7 +19,7 @@ that failed all of it is dropped, and the card's own word counts.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from cfcard.errors import NoCard
 from cfcard.fat.bpb import Bpb
@@ -106,6 +106,15 @@ class Volume:
         self._begin()
         free, size = self.table.count_free(), self.bpb.cluster_bytes
         return (size, size, self.bpb.clusters, free, free, 0, 0, 0, 0, MAX_NAME_UNITS)
+
+    def count_steps(self) -> Generator[None, None, None]:
+        """Counts the free clusters in steps of some ten sectors, while nobody else uses the volume.
+
+        Afterwards ``statvfs`` reads nothing, and no search for free clusters reads what has none: on a card of 32 GiB
+        that is the difference between two seconds in one piece and a few milliseconds.
+        """
+        self._begin()
+        yield from self.table.count_steps()
 
     def umount(self) -> None:
         """Ends; open files can no longer be used. A second call does nothing."""

@@ -174,7 +174,7 @@ class CardTask:
         self._looked.clear()
         try:
             report: RepairReport = await self._in_steps(self._filesystem.repair_steps(self.slot.device))
-            self._attach()
+            await self._attach()
         except OSError as error:
             failure = failure_from_oserror(error)
             if self._is_in(inserted):
@@ -189,9 +189,8 @@ class CardTask:
         self._tell("repaired", report.done)
         self._tell("damaged", report.left)
 
-    def _attach(self) -> None:
-        with booked(self.kernel, "card"):
-            self.volume = self._filesystem.mount(self.slot.device)
+    async def _attach(self) -> None:
+        self.volume = await self._in_steps(self._filesystem.mount_steps(self.slot.device))
         self.state, self.reason = "mounted", ""
 
     async def _in_steps(self, steps: Generator[None, None, T]) -> T:
@@ -336,7 +335,7 @@ class CardTask:
         mounted, self.volume = self.volume, None
         try:
             await self._in_steps(steps)
-            self._attach()
+            await self._attach()
         except OSError as error:
             failure = failure_from_oserror(error)
             if error.errno == errno.EROFS:  # already the first write was refused

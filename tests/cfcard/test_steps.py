@@ -6,10 +6,12 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from cfcard import CompactFlash, RamDevice
+from cfcard import CompactFlash, Fault, FaultyDevice, RamDevice
 from cfcard.blockdev import Readable
-from cfcard.errors import CardError
+from cfcard.errors import CardError, SectorError, VolumeFull
 from cfcard.fat import Fat
+from cfcard.fat.fsinfo import UNKNOWN, fsinfo_sector
+from cfcard.fat.steps import run_steps
 
 STEP_US = 20_000
 """The longest that a step may keep a card busy."""
@@ -103,3 +105,53 @@ def test_a_tree_too_large_for_a_mount_is_left_alone_and_said_to_be(
     (line,) = Fat().repair(device).left
     assert "too many to be looked at" in line
     assert device.writes == 0
+
+
+def a_full_card() -> RamDevice:
+    """FAT32 with 150,000 clusters and one free among the last; FSInfo knows nothing."""
+    card = RamDevice(600 << 20)
+    Fat().mkfs(card, fat=32)
+    volume = Fat().mount(card)
+    everything = volume.table.find_free(volume.table.count_free())
+    volume.table.link(everything)
+    volume.table.release([(volume.table.top - 10, 1)])
+    volume.table.flush()
+    volume.sectors.write(volume.bpb.fsinfo, fsinfo_sector(UNKNOWN, UNKNOWN))
+    return card
+
+
+def busy_us(device: TimedDevice, act: Callable[[], object]) -> int:
+    before = device.busy_us
+    act()
+    return device.busy_us - before
+
+
+def test_after_a_mount_in_steps_no_call_reads_the_whole_fat() -> None:
+    device = TimedDevice(a_full_card())
+    volume = Fat().mount(device)
+    assert busy_us(device, lambda: volume.replace("/A", b"data")) > 5 * STEP_US, "it had to be looked for"
+    volume.remove("/A")
+    assert busy_us(device, Fat().mount(device).statvfs) > 5 * STEP_US
+
+    assert longest_us(device, Fat().mount_steps(device)) < STEP_US
+    volume = run_steps(Fat().mount_steps(device))
+    assert busy_us(device, volume.statvfs) == 0
+    assert volume.statvfs()[3] == 1
+    assert busy_us(device, lambda: volume.replace("/A", b"data")) < STEP_US
+    assert volume.statvfs()[3] == 0
+    with pytest.raises(VolumeFull):
+        volume.replace("/B", b"data")
+    assert busy_us(device, lambda: volume.remove("/A")) < STEP_US
+    assert volume.statvfs()[3] == 1
+    volume.replace("/B", b"data")
+
+
+def test_after_a_write_that_failed_only_what_it_may_have_changed_is_counted_again() -> None:
+    device = TimedDevice(a_full_card())
+    faulty = FaultyDevice(device)
+    volume = run_steps(Fat().mount_steps(faulty))
+    faulty.arm(Fault.WRITE_ERROR, at=2)  # the second sector is the FAT's
+    with pytest.raises(SectorError):
+        volume.replace("/A", b"data")
+    assert 0 < busy_us(device, volume.statvfs) < STEP_US
+    assert volume.statvfs()[3] == 1
