@@ -4,6 +4,8 @@
 ``/power``     GET, PUT ``0`` or ``1``     power
 ``/card``      GET, PUT ``0`` or ``1``     1 = in; what goes in is the card that was out, or a new RAM card
 ``/card/image``  GET, PUT a path or ``ram``  which card goes in; while a card is in, it is exchanged
+``/card/fault``  GET, PUT a fault plan       JSON: rules that are armed, and what fired; a plan takes their place, ``0``
+                                           or an empty body disarms (TOML, or JSON: ``hil/faultplan.py``)
 ``/button``    GET, PUT milliseconds       presses the reset button for so long; reads 1 while it is pressed
 ``/leds``      GET                         JSON: what each LED shows
 ``/state``     GET                         JSON: boot state, services, load
@@ -29,11 +31,12 @@ from hil.bridges.outlet import Outlet
 from hil.bridges.tcp import BACKLOG, claimed_socket, url_host
 from hil.cards import card_from_text
 from hil.errors import EnvironmentRefused, RackMisuse
+from hil.faultplan import fault_plan_from_json, fault_plan_from_toml
 from hil.gateway import Gateway
 from hil.poller import READ, Poller
 
-LONGEST_BODY = 4096
-"""A path (PATH_MAX on Linux)."""
+LONGEST_BODY = 65_536
+"""A fault plan of some hundred rules; a path is shorter (PATH_MAX on Linux is 4,096)."""
 
 LONGEST_PRESS_MS = 3_600_000
 
@@ -65,6 +68,8 @@ class CardBox:
         self._size = size
         self._name = RAM
         self._outside: CompactFlash | None = None
+        if gateway.board.slot is not None:
+            gateway.board.slot.watch(self._changed)
 
     def remember(self, name: str) -> None:
         """Says what the card in the slot is called."""
@@ -92,14 +97,11 @@ class CardBox:
     def remove(self) -> None:
         """Pulls the card. Without effect when none is in.
 
-        An image is closed: what is out of the slot can go into another reader. A RAM card is kept.
+        An image is closed: what is out of the slot can go into another reader. A RAM card is kept. The same goes for a
+        card that a fault has pulled.
         """
         if self.inserted:
-            card = self._gateway.remove_card()
-            if self._name == RAM:
-                self._outside = card
-            else:
-                card.close()
+            self._gateway.remove_card()
 
     def change(self, name: str) -> None:
         """Makes another card the one that goes in; one that is in is pulled first, and the new one put in."""
@@ -123,6 +125,15 @@ class CardBox:
             self._outside.close()
             self._outside = None
 
+    def _changed(self, card: object, present: bool) -> None:
+        if present:
+            return
+        assert isinstance(card, CompactFlash)
+        if self._name == RAM:
+            self._outside = card
+        else:
+            card.close()
+
     def _opened(self, name: str) -> CompactFlash:
         card = card_from_text(name, self._size)
         if card is None:
@@ -140,6 +151,7 @@ class ControlFace:
             "/power": lambda: str(int(gateway.powered)),
             "/card": lambda: str(int(cards.inserted)),
             "/card/image": lambda: cards.name,
+            "/card/fault": lambda: json.dumps(gateway.faults.view()),
             "/button": lambda: str(int(gateway.board.button_part.pressed)),
             "/leds": lambda: json.dumps(gateway.leds()),
             "/state": lambda: json.dumps(gateway.state()),
@@ -148,6 +160,7 @@ class ControlFace:
             "/power": self._set_power,
             "/card": self._set_card,
             "/card/image": self._set_image,
+            "/card/fault": self._set_faults,
             "/button": self._press,
             "/save": self._save,
         }
@@ -156,11 +169,11 @@ class ControlFace:
         """Does one request. BadRequest when it cannot be done."""
         if path not in self._reads and path not in self._writes:
             raise BadRequest(404, f"no {path}: must be one of {', '.join({**self._reads, **self._writes})}")
-        if method == "GET" and path in self._reads:
-            return self._reads[path]()
-        if method != "PUT" or path not in self._writes:
-            raise BadRequest(405, f"{method} {path}: cannot be done")
         try:
+            if method == "GET" and path in self._reads:
+                return self._reads[path]()
+            if method != "PUT" or path not in self._writes:
+                raise BadRequest(405, f"{method} {path}: cannot be done")
             self._writes[path](body)
         except (BoardError, RackMisuse, EnvironmentRefused) as error:
             raise BadRequest(409, str(error)) from error
@@ -185,6 +198,17 @@ class ControlFace:
         if not body:
             raise BadRequest(400, "body is empty: must be ram, the path of an image, or a reader's device")
         self._cards.change(body)
+
+    def _set_faults(self, body: str) -> None:
+        if body in ("", "0"):
+            self._gateway.faults.disarm()
+            return
+        read = fault_plan_from_json if body[0] in "{[" and not body.startswith("[[") else fault_plan_from_toml
+        try:
+            plan = read(body, "body")
+        except RackMisuse as error:
+            raise BadRequest(400, str(error)) from error
+        plan.apply(self._gateway)
 
     def _save(self, body: str) -> None:
         if not body:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cfcard import Hit
 from hil.bench import Bench
 from hil.bridges.console import ConsoleHub
 from hil.bridges.outbound import OutboundBridge
@@ -25,6 +26,7 @@ from hil.bridges.tcp import PortBridge, url_host
 from hil.bridges.terminal import Menu, PtyConsole, StdioConsole
 from hil.control import CardBox, ControlFace, ControlServer
 from hil.errors import EnvironmentRefused, RackMisuse
+from hil.faultplan import fault_plan_from_file
 from hil.gateway import Gateway
 from hil.poller import Poller, Signals, paced_clock
 from hil.readers import LOOK_NS, ReaderWatch, reader_text
@@ -51,6 +53,8 @@ class RunOptions:
     flash: str | None = None
     card: str = "none"
     card_size: str = "64M"
+    faults: str | None = None
+    """A fault plan, armed before the first power-on."""
     console: str = "stdio"
     pty_link: str | None = None
     rfc2217: int | None = None
@@ -113,8 +117,13 @@ class Run:
     def _open(self) -> tuple[Gateway, CardBox]:
         options = self.options
         self._forget_ready()
+        plan = None if options.faults is None else fault_plan_from_file(options.faults)
         self._stack.callback(self._bench.close)
         gateway = self._gateway()
+        if gateway.board.slot is not None:
+            gateway.faults.listen(self._tell_fault)
+        if plan is not None:
+            plan.apply(gateway)
         self._timelines()
         cards = CardBox(gateway, options.card_size)
         self._stack.callback(cards.close)
@@ -122,7 +131,7 @@ class Run:
             cards.remember(options.card)
         # A second of the host's between two looks: a reader does not get faster with the clock.
         ReaderWatch(
-            self._clock, gateway, cards.remove, self._say, every_ns=int(LOOK_NS * max(1.0, options.speed or 1.0))
+            self._clock, gateway, cards.remove, self._tell, every_ns=int(LOOK_NS * max(1.0, options.speed or 1.0))
         )
         network = gateway.board.network
         for name, board_port in PORTS.items():
@@ -135,6 +144,17 @@ class Run:
         self._stack.callback(outbound.close)
         self._stack.callback(Signals(self._poller, self.stop).close)
         return gateway, cards
+
+    def _tell_fault(self, hit: Hit) -> None:
+        where = "" if hit.sector is None else f", sector {hit.sector}"
+        self._tell(f"fault at {hit.time_ns / 1e9:.6f} s: {hit.rule.name}{where}")
+
+    def _tell(self, text: str) -> None:
+        """A line of the bench's own, while the board may be writing on the same terminal."""
+        if self._stdio is not None and self._stdio.interactive:
+            self._stdio.say(text)
+        else:
+            self._say(text)
 
     def _gateway(self) -> Gateway:
         options = self.options

@@ -13,6 +13,7 @@ EXAMPLES = """\
 examples:
   gatebench run                                        a gateway in this terminal; Ctrl-] is the bench menu
   gatebench run --card ram --flash box.flash           with a card, and a flash that outlives the run
+  gatebench run --card ram --faults pull.toml          the card is pulled while it is written to
   gatebench run --console pty --control 8088           for a rack: the first line of the output is the pty
   gatebench run --https 0 --http 0 --sips 0 --ready r.json --console none --tcp-console 0
 """
@@ -54,6 +55,7 @@ def _add_board_options(group: argparse._ArgumentGroup) -> None:
         help="CF card: an image, made when missing, or one in a reader (default: none)",
     )
     group.add_argument("--card-size", metavar="SIZE", default="64M", help="of a card that is made (default: 64M)")
+    group.add_argument("--faults", metavar="FILE", help="what goes wrong with the card, and when: a fault plan (TOML)")
     group.add_argument(
         "--time", metavar="host|unset|ISO8601", help="real-time clock at power-on (default: host, or as saved)"
     )

@@ -164,6 +164,72 @@ def test_an_image_that_cannot_be_used_changes_nothing(ask: Ask, gateway: Gateway
     assert ask("GET", "/card/image") == (200, "ram")
 
 
+def test_a_fault_plan_is_armed_looked_at_and_disarmed(ask: Ask, gateway: Gateway) -> None:
+    ask("PUT", "/card", "1")
+    plan = '[[fault]]\nfault = "pull"\nat = 2\nname = "gone"\n[[fault]]\nevent = "read"\nsector = [3, 4]\n'
+    status, text = ask("PUT", "/card/fault", plan)
+    assert status == 200
+    armed = json.loads(text)
+    assert [(rule["name"], rule["fault"], rule["at"]) for rule in armed["rules"]] == [
+        ("gone", "pull", 2),
+        ("error at read of sectors 3 to 4", "error", 1),
+    ]
+    assert gateway.card is not None
+    device = gateway.card.device
+    device.writeblocks(0, bytes(512))
+    with pytest.raises(OSError, match="sector 3 unreadable"):
+        device.readblocks(3, bytearray(512))
+    with pytest.raises(OSError, match="no card"):
+        device.writeblocks(1, bytes(512))
+    assert ask("GET", "/card") == (200, "0")
+    seen = json.loads(ask("GET", "/card/fault")[1])
+    assert [(hit["name"], hit["sector"]) for hit in seen["fired"]] == [
+        ("error at read of sectors 3 to 4", 3),
+        ("gone", 1),
+    ]
+    assert [rule["spent"] for rule in seen["rules"]] == [True, False]
+    for nothing in ("0", ""):
+        assert json.loads(ask("PUT", "/card/fault", nothing)[1])["rules"] == []
+    assert ask("PUT", "/card", "1") == (200, "1")
+    gateway.card.device.readblocks(3, bytearray(512))
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"fault": [{"fault": "lose", "at": 5}]}', '[{"fault": "lose", "at": 5}]', '{"fault": "lose", "at": 5}'],
+)
+def test_a_fault_plan_may_be_json(ask: Ask, body: str) -> None:
+    (rule,) = json.loads(ask("PUT", "/card/fault", body)[1])["rules"]
+    assert (rule["fault"], rule["event"], rule["at"], rule["seen"]) == ("lose", "write", 5, 0)
+
+
+def test_the_image_of_a_card_that_a_fault_has_pulled_is_free_and_goes_in_again(
+    ask: Ask, gateway: Gateway, tmp_path: Path
+) -> None:
+    image = tmp_path / "card.img"
+    ask("PUT", "/card/image", str(image))
+    ask("PUT", "/card", "1")
+    assert gateway.card is not None
+    ask("PUT", "/card/fault", '[[fault]]\nfault = "pull"')
+    with pytest.raises(OSError, match="no card"):
+        gateway.card.device.writeblocks(0, bytes(512))
+    image_card(image).close()
+    assert ask("PUT", "/card", "1") == (200, "1")
+    assert ask("GET", "/card") == (200, "1")
+
+
+def test_a_plan_that_cannot_be_armed_now_leaves_the_one_before(ask: Ask, gateway: Gateway) -> None:
+    ask("PUT", "/card", "1")
+    ask("PUT", "/card/fault", '[[fault]]\nfault = "cut"\nat = 9')
+    before = ask("GET", "/card/fault")
+    status, text = ask("PUT", "/card/fault", '[[fault]]\nfault = "full"')
+    assert (status, text.count("\n")) == (409, 1)
+    assert "a running board may be using the volume" in text
+    status, text = ask("PUT", "/card/fault", "[[fault]]\nsector = 8192")
+    assert (status, text) == (409, "error at write of sector 8192: the card has sectors 0 to 8191\n")
+    assert ask("GET", "/card/fault") == before
+
+
 def test_the_button_is_pressed_for_so_many_milliseconds(ask: Ask, gateway: Gateway, clock: PacedClock) -> None:
     assert ask("PUT", "/button", "30") == (200, "1")
     clock.run_for(40_000_000)
@@ -203,6 +269,10 @@ def test_the_gateway_is_saved_where_it_is_told(ask: Ask, tmp_path: Path) -> None
         ("PUT", "/button", "9" * 30, 400),
         ("PUT", "/card/image", "", 400),
         ("PUT", "/card/image", "/dev/no-such-reader", 409),
+        ("PUT", "/card/fault", "pull", 400),
+        ("PUT", "/card/fault", '[[fault]]\nfault = "explode"', 400),
+        ("PUT", "/card/fault", '{"fault": [', 400),
+        ("PUT", "/card/fault", "[[fault]]\nat = 0", 400),
         ("PUT", "/power", "1" * (LONGEST_BODY + 1), 413),
     ],
 )
