@@ -5,6 +5,7 @@ from board.clock import FOREVER_NS, Alarm, VirtualClock
 from board.cpu import Cpu, CpuReset
 from board.errors import BoardError, ModelError
 from board.ethernet import Ethernet, Stream
+from board.lan import Lan
 from board.model import Model, model_from_file, model_named, model_names
 from board.pacing import PacedClock
 from board.trace import BoardTrace, Trace
@@ -18,6 +19,7 @@ __all__ = [
     "Cpu",
     "CpuReset",
     "Ethernet",
+    "Lan",
     "Model",
     "ModelError",
     "PacedClock",

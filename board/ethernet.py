@@ -6,14 +6,16 @@
 
 A stream's bytes leave at the sender's time and arrive ``latency_ns`` later, in order. Each direction holds at most
 ``WINDOW_BYTES`` that the other end has not read, as far as the sender has heard. A port nobody listens at refuses.
+Where the wire is a LAN (``board/lan.py``) that delays, loses or is cut, a ``Route`` says when things arrive.
 
 ::
 
     connecting --accepted--> open --both directions ended, or close()--> closed
         |                     |
-        +--refused            +--abort(), or the other end broke off--> reset
+        +--refused, timed out +--abort(), the other end broke off, or cannot be reached any more--> reset
 
-Not modelled: packets, retransmission, congestion, bandwidth, IP addresses beyond a name per port, ARP, DNS.
+Not modelled: packets, congestion, IP addresses beyond a name per port, ARP, DNS; the silence of a board that lost power
+or was reset: the other ends of its open connections hear of it at once, where they would only when they send next.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ from typing import Literal, Protocol
 from board.clock import VirtualClock
 
 Status = Literal["connecting", "open", "refused", "reset", "closed"]
+
+Kind = Literal["data", "segment", "room", "reset"]
+"""What is sent: bytes; something else that is sent again until it arrives (a SYN's answer, a FIN); news of room in the
+window; a reset, which is sent once."""
 
 WINDOW_BYTES = 65_535
 """Largest receive window of TCP without scaling (RFC 9293 3.1)."""
@@ -59,17 +65,64 @@ class Outside:
         """Nobody waits."""
 
 
+class Route(Protocol):
+    """One direction of a connection through a network where more happens than a constant latency."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing but the constant latency happens at present: no need to ask."""
+
+    def carry(self, now_ns: int, arrival: Callable[[], None], kind: Kind, data: bytes) -> None:
+        """Sends something at ``now_ns``, and has ``Stream.land`` make it arrive: ``data`` perhaps in several parts."""
+
+    def bind(self, stream: Stream) -> None:
+        """Tells it whose way out it is."""
+
+
 class Stream:
-    """One end of a connection, never blocking. Made by ``join`` or ``Ethernet.connect``."""
+    """One end of a connection, never blocking. Made by ``join`` or ``Ethernet.connect``.
+
+    Attributes:
+        peer: ``host:port`` of the other end.
+        local_port: our own.
+        status: how the connection is.
+        failure: why it failed, as an errno: ECONNREFUSED, ECONNRESET, ETIMEDOUT; 0 while it has not.
+        unheard: the other end has not heard that this one is dead: what it sends is answered with a reset.
+    """
+
+    __slots__ = (
+        "_arrives_ns",
+        "_clock",
+        "_ended_in",
+        "_ended_out",
+        "_handler",
+        "_home",
+        "_inbox",
+        "_latency_ns",
+        "_moment",
+        "_route",
+        "_unread_bytes",
+        "_wants_room",
+        "failure",
+        "local_port",
+        "other",
+        "peer",
+        "status",
+        "unheard",
+    )
 
     def __init__(self, clock: VirtualClock, moment: Moment, peer: str, local_port: int, latency_ns: int) -> None:
         self.peer = peer
         self.local_port = local_port
         self.status: Status = "connecting"
+        self.failure = 0
+        self.other: Stream | None = None
+        self.unheard = False
         self._clock = clock
         self._moment = moment
         self._latency_ns = latency_ns
-        self._other: Stream | None = None
+        self._route: Route | None = None
+        self._home: dict[Stream, None] | None = None
         self._inbox = bytearray()
         self._unread_bytes = 0  # sent, and not read over there as far as we have heard
         self._wants_room = False
@@ -80,29 +133,35 @@ class Stream:
 
     def read(self, nbytes: int = -1, /) -> bytes | None:
         """What has arrived; None when nothing has; ``b""`` when the other end has closed and all was read."""
-        if not self._inbox:
+        inbox = self._inbox
+        if not inbox:
             return b"" if self._ended_in or self.status in ("refused", "reset", "closed") else None
-        count = len(self._inbox) if nbytes < 0 else nbytes
-        data = bytes(self._inbox[:count])
-        del self._inbox[:count]
-        other = self._other
+        if nbytes < 0 or nbytes >= len(inbox):
+            data = bytes(inbox)
+            inbox.clear()
+        else:
+            data = bytes(inbox[:nbytes])
+            del inbox[:nbytes]
+        other = self.other
         if other is not None and data:
-            self._send(lambda: other._make_room(len(data)))
+            self._send(lambda: other._make_room(len(data)), "room")
         return data
 
     def write(self, buf: bytes, /) -> int:
         """Number of bytes taken; 0 while the window is full.
 
-        OSError EPIPE when the connection is not open, or our direction was ended.
+        OSError EPIPE when the connection is not open, or our direction was ended; ETIMEDOUT when it was given up.
         """
-        other = self._other
+        other = self.other
         if self.status != "open" or self._ended_out or other is None:
+            if self.failure == errno.ETIMEDOUT:
+                raise OSError(errno.ETIMEDOUT, f"connection to {self.peer} timed out")
             raise OSError(errno.EPIPE, f"connection to {self.peer} is {self.status}")
         taken = bytes(buf[: WINDOW_BYTES - self._unread_bytes])
         self._wants_room = len(taken) < len(buf)
         if taken:
             self._unread_bytes += len(taken)
-            self._send(lambda: other._deliver(taken))
+            self._send(lambda: other.deliver(taken), "data", taken)
         return len(taken)
 
     def any(self) -> int:
@@ -111,58 +170,94 @@ class Stream:
 
     def end(self) -> None:
         """Ends our direction alone (a TCP FIN): what was written still arrives, and we can go on reading."""
-        other = self._other
+        other = self.other
         if other is not None and self.status == "open" and not self._ended_out:
             self._ended_out = True
             self._send(other._end)
             if self._ended_in:
-                self.status = "closed"
+                self._finish("closed")
 
     def close(self) -> None:
         """Ends our direction, and listens no more: what arrives from now on is answered with a reset."""
         self._handler = None
         if self.status in ("connecting", "open"):
             self.end()
-            self.status = "closed"
+            self._finish("closed")
 
     def abort(self) -> None:
         """Breaks the connection off (a TCP reset): what has not been read over there is lost."""
         if self.status in ("refused", "reset", "closed"):
             return
-        self.status = "reset"
+        self._finish("reset")
         self._handler = None
-        other = self._other
+        other = self.other
         if other is not None:
-            self._send(other._reset)
+            self._send(other._reset, "reset")
 
     def irq(self, handler: Callable[[], None] | None) -> None:
         """``handler()`` is called when something arrived, room came free, or ``status`` changed."""
         self._handler = handler
 
-    def _send(self, arrival: Callable[[], None]) -> None:
-        """Lets something happen at the other end, after the latency and behind all that was sent before."""
-        now_ns = max(self._moment.now_ns, self._clock.now_ns)
-        self._arrives_ns = max(now_ns + self._latency_ns, self._arrives_ns)
+    def travel(self, route: Route | None) -> None:
+        """Sends by a route from now on."""
+        self._route = route
+        if route is not None:
+            route.bind(self)
+
+    def land(self, when_ns: int, arrival: Callable[[], None]) -> None:
+        """Lets something happen at the other end at a time, and behind all that was sent before."""
+        if when_ns > self._arrives_ns:
+            self._arrives_ns = when_ns
         self._clock.at(self._arrives_ns, arrival)
 
-    def _deliver(self, data: bytes) -> None:
+    def deliver(self, data: bytes) -> None:
+        """Bytes arrive here."""
         if self.status == "open":
             self._inbox += data
             self._notify()
-        elif self.status == "closed":
+        elif self.status == "closed" or self.unheard:
             self._refuse_more()
 
+    def give_up(self) -> None:
+        """Ends the connection here, because nothing of ours arrives over there; nobody there hears of it."""
+        if self.status in ("connecting", "open"):
+            self._fail(errno.ETIMEDOUT)
+        self.unheard = True
+
+    def _send(self, arrival: Callable[[], None], kind: Kind = "segment", data: bytes = b"") -> None:
+        """Lets something happen at the other end, after the latency and behind all that was sent before."""
+        now_ns = max(self._moment.now_ns, self._clock.now_ns)
+        route = self._route
+        if route is None or route.calm:
+            self._arrives_ns = max(now_ns + self._latency_ns, self._arrives_ns)
+            self._clock.at(self._arrives_ns, arrival)
+        else:
+            route.carry(now_ns, arrival, kind, data)
+
     def _end(self) -> None:
+        if self.unheard:
+            self._refuse_more()
+            return
         self._ended_in = True
         if self.status == "open" and self._ended_out:
-            self.status = "closed"
+            self._finish("closed")
         self._notify()
 
     def _reset(self) -> None:
         if self.status in ("connecting", "open"):
-            self.status = "refused" if self.status == "connecting" else "reset"
             self._inbox.clear()
-            self._notify()
+            self._fail(errno.ECONNREFUSED if self.status == "connecting" else errno.ECONNRESET)
+
+    def _fail(self, failure: int) -> None:
+        self.failure = failure
+        self._finish("refused" if self.status == "connecting" else "reset")
+        self._notify()
+
+    def _finish(self, status: Status) -> None:
+        """Gives it its last status; the board that it belongs to need not think of it any more."""
+        self.status = status
+        if self._home is not None:
+            self._home.pop(self, None)
 
     def _opened(self) -> None:
         if self.status == "connecting":
@@ -173,8 +268,8 @@ class Stream:
 
     def _refuse_more(self) -> None:
         """Whatever comes for an end that was given up is answered with a reset (RFC 9293 3.10.7.1)."""
-        if self._other is not None:
-            self._send(self._other._reset)
+        if self.other is not None:
+            self._send(self.other._reset)
 
     def _make_room(self, count: int) -> None:
         self._unread_bytes -= count
@@ -210,10 +305,12 @@ class Ethernet:
         self._clock = clock
         self._moment = moment
         self._listeners: dict[int, Listener] = {}
-        self._streams: list[Stream] = []
+        self._streams: dict[Stream, None] = {}
+        """Those that are not over, in the order in which they began."""
         self._next_port = FIRST_EPHEMERAL_PORT
         self._watch: Callable[[int, bool], None] | None = None
         self._outbound: Callable[[Stream, str, int], None] | None = None
+        self._inbound: Callable[[Stream, str, int], None] = self.admit
 
     def listen(self, port: int, handler: Callable[[Stream], None]) -> Listener:
         """``handler(stream)`` is called for each accepted connection. OSError EADDRINUSE."""
@@ -236,16 +333,21 @@ class Ethernet:
         It is refused, visible in its ``status``, when nobody listens.
         """
         theirs = Stream(self._clock, moment or Outside(self._clock), f"{self.address}:{port}", 0, self.latency_ns)
-        theirs._send(lambda: self.admit(theirs, peer, port))
+        theirs._send(lambda: self._inbound(theirs, peer, port))
         return theirs
 
-    def admit(self, theirs: Stream, peer: str, port: int) -> None:
-        """Lets a connection attempt arrive now: ``theirs`` is joined to a stream of ours, or refused."""
+    def admit(self, theirs: Stream, peer: str, port: int, route: Route | None = None) -> None:
+        """Lets a connection attempt arrive now: ``theirs`` is joined to a stream of ours, or refused.
+
+        Args:
+            route: the way back; None for the constant latency.
+        """
         listener = self._listeners.get(port)
         if listener is None:
             refuse(theirs)
             return
         ours = self._new_stream(peer, port, self._moment)
+        ours.travel(route)
         join(ours, theirs)
         listener.handler(ours)
         self._moment.interrupt()
@@ -263,13 +365,16 @@ class Ethernet:
         """``handler(stream, host, port)`` gets every connection that the board begins: a LAN or a bridge."""
         self._outbound = handler
 
+    def on_accept(self, handler: Callable[[Stream, str, int], None]) -> None:
+        """``handler(theirs, peer, port)`` gets every connection that comes from outside, to ``admit`` it: a LAN."""
+        self._inbound = handler
+
     def power_off(self) -> None:
         """Loses everything: the other ends see their connections reset."""
         for listener in list(self._listeners.values()):
             listener.close()
-        for stream in self._streams:
+        for stream in list(self._streams):
             stream.abort()
-        self._streams.clear()
 
     def _depart(self, stream: Stream, host: str, port: int) -> None:
         if stream.status != "connecting":
@@ -286,9 +391,9 @@ class Ethernet:
                 self._watch(listener.port, False)
 
     def _new_stream(self, peer: str, local_port: int, moment: Moment) -> Stream:
-        self._streams = [stream for stream in self._streams if stream.status in ("connecting", "open")]
         stream = Stream(self._clock, moment, peer, local_port, self.latency_ns)
-        self._streams.append(stream)
+        stream._home = self._streams
+        self._streams[stream] = None
         return stream
 
     def _ephemeral_port(self) -> int:
@@ -300,7 +405,7 @@ class Ethernet:
 
 def join(ours: Stream, theirs: Stream) -> None:
     """Makes two ends one open connection; the far end learns of it after its latency."""
-    ours._other, theirs._other = theirs, ours
+    ours.other, theirs.other = theirs, ours
     ours._opened()
     ours._send(theirs._opened)
 

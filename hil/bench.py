@@ -2,8 +2,8 @@
 
 ::
 
-    Bench -- clock, trace, seed ---+--- Gateway IP800-06-11-ac: board + firmware + flash + card + console
-                                   +--- Gateway IP800-06-11-ad ...
+    Bench -- clock, trace, seed, LAN ---+--- Gateway IP800-06-11-ac: board + firmware + flash + card + console
+                                        +--- Gateway IP800-06-11-ad ...
 
 A bench of its own runs free: virtual time passes as fast as the host can, jumps over idle time, and stands still while
 nobody waits. With a paced clock handed in, the same bench serves people and other programs (``hil/run.py``).
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from board import Board, Model, ModelError, Program, Trace, VirtualClock, model_named
+from board import Board, Lan, Model, ModelError, Program, Trace, VirtualClock, model_named
 from hil.errors import EnvironmentRefused, RackMisuse
 from hil.gateway import FIRST_MAC, Gateway, Power
 from hil.moment import DEFAULT_TIME, time_source_from
@@ -61,6 +61,8 @@ class Bench:
         self.repeat: str | None = None if seed is None else f"Bench(seed={seed})"
         """The command that repeats this run, for the text of failures."""
         self.streams = Streams(seed)
+        self.lan = Lan(self.clock, self.streams)
+        """What joins the gateways, and the bench's own clients to them: latency, loss, cuts. Quiet to begin with."""
         self._program = program
         self._wall_ns = wall_ns
 
@@ -109,7 +111,7 @@ class Bench:
         except BaseException:
             gateway.close()
             raise
-        self.gateways.append(gateway)
+        self._place(gateway)
         return gateway
 
     def gateway_from(
@@ -148,7 +150,7 @@ class Bench:
             program=self._program,
             wall_ns=self._wall_ns,
         )
-        self.gateways.append(gateway)
+        self._place(gateway)
         card = saved.ram_card()
         if card is not None:
             gateway.insert_card(card)
@@ -238,6 +240,12 @@ class Bench:
     def name_is_free(self, name: str) -> bool:
         """Whether no gateway of this bench is called so."""
         return all(gateway.name != name for gateway in self.gateways)
+
+    def _place(self, gateway: Gateway) -> None:
+        """Puts it on the bench, and plugs it into the LAN: found by netbios name, MAC address, or name here."""
+        self.gateways.append(gateway)
+        names = (gateway.netbios, gateway.mac.hex("-"), gateway.name)
+        self.lan.plug(gateway, names, self.trace.for_board(gateway.name))
 
     def _model(self, name: str) -> Model:
         if name.endswith(".toml"):

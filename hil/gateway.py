@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from board import Board, Model, Program
+from board import Board, Ethernet, Model, Program
 from board.flash import Storage
 from board.sparse import SparseStorage
 from cfcard import CompactFlash
@@ -21,7 +21,6 @@ from hil.console import Console
 from hil.errors import RackMisuse
 from hil.factory import netbios
 from hil.flashfile import FlashFile
-from hil.lan import join_lan
 from hil.links import UartLink
 from hil.moment import TimeSource
 from hil.netclient import NetClient
@@ -116,7 +115,6 @@ class Gateway:
             prompt=re.escape(self.netbios) + "> ",
             password=model.name,
         )
-        join_lan(self)
 
     # -- power and button
 
@@ -244,6 +242,11 @@ class Gateway:
         return _whole(self._storage)
 
     # -- the network
+
+    @property
+    def network(self) -> Ethernet:
+        """The board's Ethernet port."""
+        return self.board.network
 
     def connect(self, port: int) -> NetClient:
         """A TCP connection from outside, in virtual time; ``status`` tells how it goes."""
