@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from firmware import VERSION
@@ -55,6 +56,8 @@ class Program:
 
     def __init__(self, kernel: Kernel, wdt: Wdt) -> None:
         self.kernel = kernel
+        self.box: Box | None = None
+        """The firmware's parts, once it has started; None in the boot code."""
         self._wdt = wdt
 
     @property
@@ -83,12 +86,16 @@ def start(hardware: Hardware, filesystem: FileSystem) -> Program:
     note = take_note(hardware.noinit)
     hardware.wdt.irq(lambda: leave_note(hardware.noinit, Note(text=_what_held(kernel, hardware))))
     kernel.on_fault = lambda task, error: _fault(hardware, task, error)
-    kernel.spawn(boot(kernel, hardware, filesystem, note), "boot", Priority.URGENT)
-    return Program(kernel, hardware.wdt)
+    program = Program(kernel, hardware.wdt)
+    started = partial(setattr, program, "box")
+    kernel.spawn(boot(kernel, hardware, filesystem, note, started), "boot", Priority.URGENT)
+    return program
 
 
-async def boot(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note: Note) -> None:
-    """Decides what is started, and starts it."""
+async def boot(
+    kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note: Note, started: Callable[[Box], None]
+) -> None:
+    """Decides what is started, and starts it; ``started`` gets the firmware's parts."""
     leds = StatusLeds(hardware.leds)
     regions = flash_map(hardware.flash)
     store = Store(hardware.flash, *regions.store, secret=is_secret, feed=hardware.wdt.feed)
@@ -102,7 +109,7 @@ async def boot(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note:
         boot_console(kernel, hardware, f"firmware defect: {error}", clear)
         return
     if note.request is Request.START:
-        await _start_firmware(kernel, hardware, filesystem, store, note)
+        await _start_firmware(kernel, hardware, filesystem, store, note, started)
         return
     if note.request is Request.CLEAR:
         leds.show("clearing")
@@ -114,7 +121,14 @@ async def boot(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, note:
     boot_console(kernel, hardware, cleared, clear)
 
 
-async def _start_firmware(kernel: Kernel, hardware: Hardware, filesystem: FileSystem, store: Store, note: Note) -> None:
+async def _start_firmware(
+    kernel: Kernel,
+    hardware: Hardware,
+    filesystem: FileSystem,
+    store: Store,
+    note: Note,
+    started: Callable[[Box], None],
+) -> None:
     """Everything that a working gateway consists of."""
     try:
         with booked(kernel, "flash"):
@@ -124,6 +138,7 @@ async def _start_firmware(kernel: Kernel, hardware: Hardware, filesystem: FileSy
         boot_console(kernel, hardware, f"flash store damaged: {error}", partial(clear_configuration, store))
         return
     box = Box(kernel, hardware, filesystem, store)
+    started(box)
     for line in (*report.repairs, *report.damaged):
         box.log.write("FLASH", line)
     if note.text:

@@ -36,10 +36,15 @@ from firmware.kernel import Kernel, Share
 from firmware.kernel.booking import booked
 from firmware.leds import StatusLeds
 from firmware.naming import mac_text, netbios_name
+from firmware.pbx.admission import admitted
 from firmware.pbx.commands import register_pbx
 from firmware.pbx.devices import DeviceList
+from firmware.registration import MODULE as PHONE
+from firmware.registration import PHONE_FIELDS, Registration, register_status
 from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
-from firmware.services.task import CLIENT_CERTIFICATE, Dialer, Services, service_fields
+from firmware.services.task import CLIENT_CERTIFICATE, SIP_FIELDS, Dialer, Services, service_fields
+from firmware.sip import Registrar, teller, watch_bindings
+from firmware.sip.commands import register_registrations
 from firmware.storage import Store
 from firmware.storage.booked import BookedStore
 from firmware.tls import Credentials, Judgement, Role
@@ -113,7 +118,14 @@ class Box:
         self.applications = Applications(self.cabinet)
         self.peers = PeerJudge(self.trust, hardware.costs, self.now_s, self._peer_judged)
         for name in CLIENT_CERTIFICATE:
-            self.settings.register(name, service_fields(name))
+            self.settings.register(name, service_fields(name, hardware.model))
+        devices = DeviceList(booked_store)
+        self.registrar = Registrar(
+            lambda user, common_name: admitted(devices, user, common_name).hardware_id,
+            lambda: kernel.now_ns,
+            teller(kernel),
+        )
+        kernel.spawn(watch_bindings(kernel, self.registrar), "registrar")
         self.services = Services(
             kernel,
             hardware.costs,
@@ -125,12 +137,16 @@ class Box:
             application=self.applications.credentials,
             peers=self.peers,
             ready=self.x509.read_trust_list,
-            client_certificate=lambda service: str(self.settings.value(service, "client-certificate")),
+            setting=self.settings.value,
+            registrar=self.registrar,
             why_not=lambda: "there is no certificate yet",
             now_s=lambda: self.now_s() if self.time_known() else None,
             say=lambda line: self.log.write("SERVICES", line),
             log=lambda line: self.log.write("TLS", line),
+            updated=lambda: self.registration.update(),
         )
+        self.settings.register("SIP", SIP_FIELDS, lambda values: self.services.allow_plain_sip(values["tcp"] == "on"))
+        self.services.plain_sip = self.settings.value("SIP", "tcp") == "on"
         self.dialer = Dialer(
             kernel,
             hardware.costs,
@@ -141,6 +157,20 @@ class Box:
             ready=self.x509.read_trust_list,
             log=lambda line: self.log.write("TLS", line),
         )
+        self.registration = Registration(
+            kernel,
+            hardware.costs,
+            self.dialer,
+            hardware.entropy("registration"),
+            host=self.netbios,
+            mac=hardware.mac,
+            agent=f"{hardware.model.product} {VERSION}",
+            ready=lambda: self.services.presented is not None,
+            tell=teller(kernel),
+            log=lambda line: self.log.write("PHONE", line),
+        )
+        self.settings.register(PHONE, PHONE_FIELDS, self.registration.configure)
+        self.registration.configure({field.name: self.settings.value(PHONE, field.name) for field in PHONE_FIELDS})
         self.restart = Restart(kernel, hardware.reset, self._busy_with)
         self.registry = self._registry()
         self.interpreter = Interpreter(self.registry, kernel, hardware.costs, self.log.write)
@@ -207,6 +237,8 @@ class Box:
         register_rejected(registry, self.x509, self.rejected)
         register_tls(registry, self.services)
         register_pbx(registry, DeviceList(self.store))
+        register_registrations(registry, self.registrar, lambda: self.kernel.now_ns)
+        register_status(registry, self.registration, lambda: self.kernel.now_ns)
         register_connect(
             registry,
             self.kernel,

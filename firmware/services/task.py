@@ -4,24 +4,29 @@
 
     certificate in use?   no:  HTTP                      (the ports of HTTPS and SIPS refuse connections)
                           yes: HTTP, HTTPS, SIPS         (again looked at whenever the certificate changes)
+    SIP /tcp on?          yes: SIP over TCP as well
 
-A connection keeps what it began with: trust and certificate changes concern new ones only.
+How many connections there may be, and how many handshakes go on at once, is said in `capacity`. A connection keeps what it began with: trust and certificate changes concern new ones only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Protocol
 
-from firmware.commands.kinds import Choice
+from firmware.commands.kinds import Choice, Number
 from firmware.commands.settings import Field
 from firmware.errors import FirmwareError
 from firmware.hal import Costs, Entropy, Listener, Network, Stream
 from firmware.http import Router, serve_http
 from firmware.kernel import Kernel, Priority
 from firmware.net import ByteStream, ConnectionLost, TcpStream
-from firmware.sip import serve_sip
+from firmware.pbx.identity import common_name_from_peer
+from firmware.services.capacity import MOST_HANDSHAKES, connections_for_memory, handshakes_for_key
+from firmware.services.gate import Gate
+from firmware.sip import Registrar, serve_sip, teller
 from firmware.tls import (
     DEFAULT_PROFILE,
     ContextCache,
@@ -37,11 +42,13 @@ from firmware.tls.errors import TlsError
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
+SIP_PORT = 5060
 SIPS_PORT = 5061
 """IANA's assignments; 5061 is the vendor's default for SIP over TLS as well."""
 
 LARGEST_NUMBER_OF_CONNECTIONS = 64
-"""At once, per service: a browser opens 6, and each TLS connection holds some 60 KiB."""
+"""At once, per service for browsers: one opens 6, and each TLS connection holds some 60 KiB. How many phones there may
+be is said by the memory."""
 
 CONNECT_MS = 10_000
 """How long a host may take to accept a connection: three attempts of TCP (1, 2 and 4 s apart), and a bit."""
@@ -54,12 +61,26 @@ have one that may decide about their registration."""
 
 Serve = Callable[[ByteStream], Awaitable[None]]
 
+SIP_FIELDS = (Field("tcp", Choice("off", "on"), "off", "whether devices may come without TLS, to port 5060"),)
 
-def service_fields(service: str) -> tuple[Field, ...]:
-    """What can be configured of a secure service; counts for new connections."""
+
+def service_fields(service: str, model: object) -> tuple[Field, ...]:
+    """What can be configured of a secure service; counts for new connections.
+
+    Args:
+        model: the board's, which says how much memory it has.
+    """
     choice = Choice(OFF, OPTIONAL, REQUIRED)
     what = "whether clients must show a certificate, and have it judged"
-    return (Field("client-certificate", choice, CLIENT_CERTIFICATE[service], what),)
+    fields = (Field("client-certificate", choice, CLIENT_CERTIFICATE[service], what),)
+    if service != "SIPS":
+        return fields
+    most = connections_for_memory(model)
+    return (
+        *fields,
+        Field("connections", Number(1, most), most, "at once; more are closed. The memory holds no more"),
+        Field("handshakes", Number(0, MOST_HANDSHAKES), 0, "at once; more wait in line. 0: as the key's length allows"),
+    )
 
 
 class Peers(Protocol):
@@ -82,8 +103,15 @@ class Service:
     port: int
     secure: bool
     serve: Serve
+    gate: Gate
+    """Lets in whose handshake is worked at."""
+    most: Callable[[], int]
+    """How many connections there may be."""
+    wanted: Callable[[], bool] = lambda: True
     listener: Listener | None = None
     connections: int = 0
+    unfinished: int = 0
+    """Connections whose handshake is not finished: those inside the gate, and those that wait before it."""
 
     @property
     def running(self) -> bool:
@@ -98,10 +126,12 @@ class Services:
         application: what it presents to those who ask for a domain, instead; None where there is nothing for it.
         peers: judges clients.
         ready: awaited before a peer is judged: has the trust list read.
-        client_certificate: what a service, by its name, asks of its clients: ``off``, ``optional`` or ``required``.
+        setting: what is configured of HTTPS or SIPS: the value of one of its ``service_fields``.
+        registrar: takes the REGISTERs that come.
         why_not: in words, why the secure ones are off.
         say: where a line goes that says which service is on or off.
         log: where a line about a connection goes.
+        updated: called behind each update: what can be served, or shown to others, may have changed.
     """
 
     def __init__(
@@ -117,11 +147,13 @@ class Services:
         application: Callable[[str | None], Credentials | None],
         peers: Peers,
         ready: Callable[[], Awaitable[None]],
-        client_certificate: Callable[[str], str],
+        setting: Callable[[str, str], object],
+        registrar: Registrar,
         why_not: Callable[[], str],
         now_s: Callable[[], int | None],
         say: Callable[[str], None],
         log: Callable[[str], None],
+        updated: Callable[[], None],
     ) -> None:
         self.statistics = TlsStatistics()
         self.profile: Profile = DEFAULT_PROFILE
@@ -133,7 +165,11 @@ class Services:
         self._application = application
         self._peers = peers
         self._ready = ready
-        self._client_certificate = client_certificate
+        self.plain_sip = False
+        """Whether devices may come without TLS."""
+        self._setting = setting
+        self._updated = updated
+        self._tell = teller(kernel)
         self.presented: Credentials | None = None
         """What TLS presents to those who ask for no domain."""
         self._why_not = why_not
@@ -144,12 +180,29 @@ class Services:
             await serve_http(kernel, costs, stream, router, server, now_s, log)
 
         async def sip(stream: ByteStream) -> None:
-            await serve_sip(kernel, costs, stream, entropy, server, log)
+            secured = stream if isinstance(stream, TlsStream) else None
+            name = common_name_from_peer(secured.judgement, secured.peer_chain_der) if secured is not None else None
+            flow = registrar.flow("tls" if stream.secure else "tcp", name)
+            try:
+                await serve_sip(kernel, costs, stream, entropy, server, log, register=flow.register, date=date)
+            finally:
+                flow.close()
+
+        def date() -> str:
+            seconds = now_s()
+            return "" if seconds is None else formatdate(seconds, usegmt=True)
+
+        def browsers() -> int:
+            return LARGEST_NUMBER_OF_CONNECTIONS
+
+        def phones() -> int:
+            return int(str(setting("SIPS", "connections")))
 
         self.all = (
-            Service("HTTP", HTTP_PORT, False, http),
-            Service("HTTPS", HTTPS_PORT, True, http),
-            Service("SIPS", SIPS_PORT, True, sip),
+            Service("HTTP", HTTP_PORT, False, http, Gate(kernel, browsers), browsers),
+            Service("HTTPS", HTTPS_PORT, True, http, Gate(kernel, browsers), browsers),
+            Service("SIPS", SIPS_PORT, True, sip, Gate(kernel, self._handshakes), phones),
+            Service("SIP", SIP_PORT, False, sip, Gate(kernel, phones), phones, lambda: self.plain_sip),
         )
 
     def update(self) -> None:
@@ -158,14 +211,20 @@ class Services:
         self.contexts.clear()
         self.presented = credentials
         for service in self.all:
-            wanted = credentials is not None or not service.secure
+            wanted = (credentials is not None or not service.secure) and service.wanted()
             if wanted and service.listener is None:
                 service.listener = self._network.listen(service.port, self._acceptor(service))
                 self._say(f"{service.name} is on, port {service.port}")
             elif not wanted and service.listener is not None:
                 service.listener.close()
                 service.listener = None
-                self._say(f"{service.name} is off: {self._why_not()}")
+                self._say(f"{service.name} is off: {self._why_not() if service.secure else 'so configured'}")
+        self._updated()
+
+    def allow_plain_sip(self, allowed: bool) -> None:
+        """Opens or closes SIP over TCP."""
+        self.plain_sip = allowed
+        self.update()
 
     def set_profile(self, profile: Profile) -> None:
         """What new TLS connections may use."""
@@ -174,7 +233,9 @@ class Services:
 
     def _acceptor(self, service: Service) -> Callable[[Stream], None]:
         def accept(stream: Stream) -> None:
-            if service.connections >= LARGEST_NUMBER_OF_CONNECTIONS:
+            if service.connections >= service.most():
+                if service.name == "SIPS":
+                    self._tell("overflow", service.connections)
                 stream.close()
                 return
             service.connections += 1
@@ -195,24 +256,47 @@ class Services:
             service.connections -= 1
 
     async def _secured(self, service: Service, wire: TcpStream) -> ByteStream:
-        credentials = self.presented
-        if credentials is None:
-            raise TlsError("no certificate")
-        asked = self._client_certificate(service.name)
-        if asked != OFF:
-            await self._ready()
-        return await accept_tls(
-            self._kernel,
-            self._costs,
-            wire,
-            self.contexts,
-            credentials,
-            self.profile,
-            self.statistics,
-            self._log,
-            check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
-            credentials_for=self._application,
-        )
+        turn = service.gate.come()
+        self._count_unfinished(service, 1)
+        try:
+            await turn.wait()
+            credentials = self.presented
+            if credentials is None:
+                raise TlsError("no certificate")
+            asked = self._setting(service.name, "client-certificate")
+            if asked != OFF:
+                await self._ready()
+            return await accept_tls(
+                self._kernel,
+                self._costs,
+                wire,
+                self.contexts,
+                credentials,
+                self.profile,
+                self.statistics,
+                self._log,
+                check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
+                credentials_for=self._application,
+            )
+        finally:
+            service.gate.leave(turn)
+            self._count_unfinished(service, -1)
+
+    def _count_unfinished(self, service: Service, step: int) -> None:
+        service.unfinished += step
+        if service.name == "SIPS":
+            self._tell("queue", service.unfinished)
+
+    def _handshakes(self) -> int:
+        """How many phones' handshakes are worked at at once."""
+        configured = int(str(self._setting("SIPS", "handshakes")))
+        if configured or self.presented is None:
+            return configured or 1
+        return handshakes_for_key(self._kernel.cpu.hz, self._costs, self.presented.key_bits)
+
+
+class NoAnswer(ConnectionLost):
+    """Nobody accepted a connection, and nobody refused it either."""
 
 
 class Dialer:
@@ -245,7 +329,7 @@ class Dialer:
         self._log = log
 
     async def reach(self, host: str, port: int) -> TcpStream:
-        """A TCP connection. ConnectionLost when it is refused, or when nobody answers."""
+        """A TCP connection. ConnectionLost when it is refused, NoAnswer when nobody answers."""
         await self._ready()
         wire = TcpStream(self._kernel, self._network.connect(host, port))
         try:
@@ -253,7 +337,7 @@ class Dialer:
                 await wire.connected()
         except TimeoutError:
             wire.drop()
-            raise ConnectionLost(f"no answer from {wire.peer} within {CONNECT_MS // 1_000} s") from None
+            raise NoAnswer(f"no answer from {wire.peer} within {CONNECT_MS // 1_000} s") from None
         except BaseException:
             wire.drop()
             raise
@@ -263,7 +347,7 @@ class Dialer:
         """What we show to a server that asks, when the application gives this name; None: nothing."""
         return self._application(name) or self._services.presented
 
-    def secure(self, wire: TcpStream, name: str | None) -> TlsStream:
+    def secure(self, wire: ByteStream, name: str | None) -> TlsStream:
         """TLS over a connection, its handshake still to be done.
 
         Args:

@@ -17,8 +17,16 @@ class SipError(RequestError):
 
     Attributes:
         request: What could be read of it, or None: without Via, From, To, Call-ID and CSeq nobody can be answered.
+        headers: What the answer must say besides, for example ``Min-Expires``.
     """
 
-    def __init__(self, status: int, text: str, request: SipRequest | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        request: SipRequest | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(status, text)
         self.request = request
+        self.headers = headers

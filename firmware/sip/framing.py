@@ -10,6 +10,7 @@ from firmware.sip.message import (
     KEEPALIVE,
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
+    PONG,
     SipRequest,
     SipResponse,
     parse_head,
@@ -21,9 +22,10 @@ HEAD_END = b"\r\n\r\n"
 
 
 class Ping(Enum):
-    """A keep-alive of the peer's."""
+    """A keep-alive of the peer's, or its answer to ours."""
 
     PING = "ping"
+    PONG = "pong"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,15 @@ Item = SipRequest | SipResponse | Ping | Fault
 
 
 class Framer:
-    """Holds what has come of the message that is not complete yet; never more than head and body may have."""
+    """Holds what has come of the message that is not complete yet; never more than head and body may have.
 
-    def __init__(self) -> None:
+    Args:
+        pinging: we are the end that pings: an empty line between messages is the answer (RFC 5626 4.4.1). Only the end
+            that began the connection does so; the other one never sees a lone one that means anything.
+    """
+
+    def __init__(self, pinging: bool = False) -> None:
+        self._pinging = pinging
         self._buffer = bytearray()
         self._searched = 0
         self._waiting: SipRequest | SipResponse | Fault | None = None
@@ -76,6 +84,10 @@ class Framer:
 
     def _between(self) -> Ping | None:
         """Empty lines between messages: two of them are a ping, one is to be passed over (RFC 3261 7.5)."""
+        if self._pinging and self._buffer.startswith(PONG):
+            del self._buffer[: len(PONG)]
+            self._searched = 0
+            return Ping.PONG
         if self._buffer.startswith(KEEPALIVE):
             del self._buffer[: len(KEEPALIVE)]
             self._searched = 0

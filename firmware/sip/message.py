@@ -61,13 +61,17 @@ ONCE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")
 REASONS = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
     405: "Method Not Allowed",
     413: "Request Entity Too Large",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    423: "Interval Too Brief",
     481: "Call/Transaction Does Not Exist",
     483: "Too Many Hops",
     501: "Not Implemented",
+    503: "Service Unavailable",
     505: "Version Not Supported",
     513: "Message Too Large",
 }
@@ -79,16 +83,11 @@ TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 """RFC 3261 25.1."""
 
 
-@dataclass(frozen=True)
-class SipRequest:
-    """A request's start line and headers, and its body once it has come."""
+class Headers:
+    """Looking things up in what follows a start line."""
 
-    method: str
-    uri: str
-    version: str
     headers: tuple[tuple[str, str], ...]
     """(name in lower case and long form, value), in order."""
-    body: bytes = b""
 
     def first(self, name: str) -> str | None:
         """The first value of a header; None when it is not there."""
@@ -103,14 +102,6 @@ class SipRequest:
         words = (word.strip() for value in self.all(name) for word in value.split(","))
         return tuple(word for word in words if word)
 
-    def received_from(self, peer: str) -> SipRequest:
-        """The same request, its topmost Via completed with where it came from (``host:port``)."""
-        index = next((index for index, (name, _) in enumerate(self.headers) if name == "via"), None)
-        if index is None:
-            return self
-        via = ("via", received_via(self.headers[index][1], peer))
-        return replace(self, headers=(*self.headers[:index], via, *self.headers[index + 1 :]))
-
     @property
     def body_bytes(self) -> int:
         """Length of the body. SipError 400 when it is missing or no number."""
@@ -123,16 +114,31 @@ class SipRequest:
 
 
 @dataclass(frozen=True)
-class SipResponse:
-    """A response's start line and headers: read and dropped as long as we send no requests."""
+class SipRequest(Headers):
+    """A request's start line and headers, and its body once it has come."""
+
+    method: str
+    uri: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    def received_from(self, peer: str) -> SipRequest:
+        """The same request, its topmost Via completed with where it came from (``host:port``)."""
+        index = next((index for index, (name, _) in enumerate(self.headers) if name == "via"), None)
+        if index is None:
+            return self
+        via = ("via", received_via(self.headers[index][1], peer))
+        return replace(self, headers=(*self.headers[:index], via, *self.headers[index + 1 :]))
+
+
+@dataclass(frozen=True)
+class SipResponse(Headers):
+    """A response's start line and headers; bodies are passed over."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
-
-    @property
-    def body_bytes(self) -> int:
-        """Length of the body; SipError 400 as for a request."""
-        return SipRequest("", "", "", self.headers).body_bytes
+    reason: str = ""
 
 
 def parse_head(head: bytes) -> SipRequest | SipResponse:
@@ -152,7 +158,7 @@ def parse_head(head: bytes) -> SipRequest | SipResponse:
         status = start[8:11]
         if not (status.isascii() and status.isdigit()):
             raise SipError(400, "status is not a number")
-        return SipResponse(int(status), headers)
+        return SipResponse(int(status), headers, start[12:])
     request = _request(start, headers)
     if problem:
         raise SipError(400, problem, request)

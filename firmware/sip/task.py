@@ -1,4 +1,4 @@
-"""One SIP connection over TCP or TLS: requests in, responses out, pings answered."""
+"""One SIP connection over TCP or TLS: requests in, responses out, pings answered. And the end of what is not renewed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from firmware.errors import FirmwareError
 from firmware.hal import Costs, Entropy
-from firmware.kernel import Kernel
+from firmware.kernel import Event, Kernel
 from firmware.net import ByteStream, ConnectionLost, discard
-from firmware.sip.agent import answer, refusal
+from firmware.sip.agent import Register, answer, refusal
 from firmware.sip.framing import Fault, Framer, Ping
 from firmware.sip.message import PONG, SipRequest, SipResponse
+from firmware.sip.registrar import Registrar
 
-__all__ = ["serve_sip"]
+__all__ = ["serve_sip", "watch_bindings"]
 
 IDLE_MS = 300_000
 """Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest."""
@@ -31,6 +32,11 @@ def ignore(_line: str) -> None:
     """A log that nobody reads."""
 
 
+def undated() -> str:
+    """A clock that was not set."""
+    return ""
+
+
 async def serve_sip(
     kernel: Kernel,
     costs: Costs,
@@ -38,20 +44,29 @@ async def serve_sip(
     entropy: Entropy,
     server: str = "gatebench",
     log: Callable[[str], None] = ignore,
+    *,
+    register: Register | None = None,
+    date: Callable[[], str] = undated,
 ) -> None:
     """Serves one connection until it ends, and closes it.
+
+    A REGISTER costs, besides its reading, as much as a command: looking things up, and putting the answer together.
 
     Args:
         entropy: For the tags of responses.
         server: For the Server header: product and firmware version.
         log: Takes one line about each message that could not be taken.
+        register: The registrar, for this connection; None: there is none.
+        date: For its Date header; empty while the time is not known.
     """
     framer = Framer()
     try:
         while data := await _read(kernel, stream, framer):
             await kernel.work(costs.parse(len(data)), "parse")
             for item in framer.feed(data):
-                reply = _reply(item, stream.peer, entropy.randbytes(TAG_BYTES).hex(), server)
+                if register is not None and isinstance(item, SipRequest) and item.method == "REGISTER":
+                    await kernel.work(costs.command, "sip")
+                reply = _reply(item, stream.peer, entropy.randbytes(TAG_BYTES).hex(), server, register, date())
                 if isinstance(item, Fault):
                     log(f"sip message from {stream.peer} refused: {item.error}")
                 if reply is not None:
@@ -74,11 +89,30 @@ async def _read(kernel: Kernel, stream: ByteStream, framer: Framer) -> bytes:
         return await stream.read()
 
 
-def _reply(item: SipRequest | SipResponse | Ping | Fault, peer: str, to_tag: str, server: str) -> bytes | None:
+async def watch_bindings(kernel: Kernel, registrar: Registrar) -> None:
+    """Ends the bindings that are not renewed, when it is time to."""
+    sooner = Event(kernel)
+    registrar.sooner = sooner.set
+    while True:
+        sooner.clear()
+        when_ns = registrar.expire()
+        # Rounded up: looking too early would find nothing, and look again at once.
+        wait_ms = None if when_ns is None else max(1, -((kernel.now_ns - when_ns) // 1_000_000))
+        await sooner.wait(wait_ms)
+
+
+def _reply(
+    item: SipRequest | SipResponse | Ping | Fault,
+    peer: str,
+    to_tag: str,
+    server: str,
+    register: Register | None,
+    date: str,
+) -> bytes | None:
     if isinstance(item, Ping):
         return PONG
     if isinstance(item, SipRequest):
-        return answer(item.received_from(peer), to_tag, server)
+        return answer(item.received_from(peer), to_tag, server, register, date)
     if isinstance(item, Fault):
         request = item.error.request
         return refusal(item.error, request and request.received_from(peer), to_tag, server)

@@ -1,0 +1,45 @@
+"""The command that says how a phone's registration stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware.commands.registry import Call, Operation, Registry, Reply
+from firmware.registration.machine import State
+from firmware.registration.task import Registration
+
+MODULE = "SIP"
+
+
+def register_status(registry: Registry, registration: Registration, now_ns: Callable[[], int]) -> None:
+    """Registers ``sip status``."""
+
+    async def status(call: Call) -> Reply:
+        plan, progress = registration.plan, registration.progress
+        since_s = (now_ns() - progress.since_ns) // 1_000_000_000
+        data = {
+            "state": progress.state.value,
+            "since_s": since_s,
+            "registered": progress.stands,
+            "registrar": plan.registrar if plan is not None else None,
+            "user": plan.user if plan is not None else None,
+            "transport": None if plan is None else "tls" if plan.secure else "tcp",
+            "attempts": progress.attempts,
+            "failures_in_a_row": progress.failures_in_a_row,
+            "timeouts": progress.timeouts,
+            "pong_timeouts": progress.pong_timeouts,
+            "last_error": progress.last_error or None,
+        }
+        if plan is None:
+            return Reply("no registrar is configured: config change PHONE /registrar HOST:PORT /user NAME", data)
+        waits = "off: waits for a certificate" if progress.state is State.OFF else progress.state.value
+        lines = [
+            f"{waits}, since {since_s} s",
+            f"{plan.user} at {plan.registrar}, {data['transport']}",
+            f"{progress.attempts} attempts, {progress.failed} failed",
+        ]
+        if progress.last_error:
+            lines.append(f"last error: {progress.last_error}")
+        return Reply("\n".join(lines), data)
+
+    registry.register(Operation(MODULE, "status", "how this phone's own registration stands", status, query=True))
