@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from firmware.tls.credentials import Credentials
 from firmware.tls.errors import CredentialsError
@@ -14,11 +16,16 @@ from firmware.tls.profiles import DEFAULT_PROFILE, Profile
 if TYPE_CHECKING:
     from OpenSSL import SSL
 
-__all__ = ["ContextCache", "make_context"]
+    from firmware.tls.hooks import Shown
+
+__all__ = ["ClientContext", "ContextCache", "make_context"]
 
 CONTEXTS = 8
 """Contexts kept ready: the device certificate and a handful of application certificates. One takes about 0.4 ms and
 some 50 KiB of the host to make."""
+
+SHARED_CONTEXTS = 32
+"""Of clients, in the whole process: profiles, demands on the peer, and the few chains that stand above many clients."""
 
 
 class Asking(Enum):
@@ -37,6 +44,20 @@ class Asking(Enum):
         return cls.CERTIFICATE if check.required else cls.IF_ANY
 
 
+class ClientContext(NamedTuple):
+    """What a client's connections are made from."""
+
+    shared: SSL.Context
+    """What it has in common with all that offer and ask for the same, on whichever board: it holds no secret."""
+    shown: Shown | None
+    """What it shows by itself."""
+
+
+Key = tuple[Role, Credentials | None, Profile, Asking]
+
+_T = TypeVar("_T", "SSL.Context", ClientContext)
+
+
 class ContextCache:
     """OpenSSL contexts, one per role, credentials, profile and demand on the peer, made when first needed.
 
@@ -44,7 +65,7 @@ class ContextCache:
     """
 
     def __init__(self) -> None:
-        self._contexts: OrderedDict[tuple[Role, Credentials | None, Profile, Asking], SSL.Context] = OrderedDict()
+        self._contexts: OrderedDict[Key, SSL.Context | ClientContext] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._contexts)
@@ -53,26 +74,30 @@ class ContextCache:
         self, credentials: Credentials, profile: Profile = DEFAULT_PROFILE, check: PeerCheck | None = None
     ) -> SSL.Context:
         """The context of a server that shows ``credentials``. CredentialsError when they cannot be used."""
-        return self._get(Role.SERVER, credentials, profile, Asking.by(check))
+        asking = Asking.by(check)
+        key = (Role.SERVER, credentials, profile, asking)
+        return self._get(key, lambda: make_context(credentials, profile, asking, by_name=True))
 
     def client(
         self,
         credentials: Credentials | None = None,
         profile: Profile = DEFAULT_PROFILE,
         check: PeerCheck | None = None,
-    ) -> SSL.Context:
-        """The context of a client, which shows ``credentials`` if the server asks for them."""
-        return self._get(Role.CLIENT, credentials, profile, Asking.by(check))
+    ) -> ClientContext:
+        """The context of a client, which shows ``credentials`` if the server asks for them. As ``server``."""
+        asking = Asking.by(check)
+        key = (Role.CLIENT, credentials, profile, asking)
+        return self._get(key, lambda: _client_context(credentials, profile, asking))
 
     def clear(self) -> None:
         """Forgets every context and the keys in them: the next connection sees what is in force then."""
         self._contexts.clear()
 
-    def _get(self, role: Role, credentials: Credentials | None, profile: Profile, asking: Asking) -> SSL.Context:
-        key = (role, credentials, profile, asking)
-        context = self._contexts.get(key)
+    def _get(self, key: Key, make: Callable[[], _T]) -> _T:
+        # Two roles never have a key in common, so what is found is what ``make`` would make.
+        context = cast("_T | None", self._contexts.get(key))
         if context is None:
-            context = make_context(credentials, profile, asking, by_name=role is Role.SERVER)
+            context = make()
             while len(self._contexts) >= CONTEXTS:
                 self._contexts.popitem(last=False)
             self._contexts[key] = context
@@ -116,26 +141,56 @@ def make_context(
     return context
 
 
+def _client_context(credentials: Credentials | None, profile: Profile, asking: Asking) -> ClientContext:
+    if credentials is None:
+        return ClientContext(_shared_context(profile, asking, ()), None)
+    from firmware.tls import hooks
+
+    certificate = hooks.certificate_from_der(_leaf(credentials))
+    shared = _shared_context(profile, asking, credentials.chain_der[1:])
+    return ClientContext(shared, hooks.Shown(certificate, _key(credentials)))
+
+
+@lru_cache(maxsize=SHARED_CONTEXTS)
+def _shared_context(profile: Profile, asking: Asking, issuers_der: tuple[bytes, ...]) -> SSL.Context:
+    """Clients' alone: 200 phones of one vendor differ in their certificates and keys, not in the CA above them, and
+    making a context costs the host a third of a handshake."""
+    from firmware.tls import hooks
+
+    context = make_context(None, profile, asking)
+    hooks.use_issuers(context, issuers_der)
+    return context
+
+
+def _leaf(credentials: Credentials) -> bytes:
+    if not credentials.chain_der:
+        raise CredentialsError("there is no certificate in the chain")
+    return credentials.chain_der[0]
+
+
 def _present(context: SSL.Context, credentials: Credentials) -> None:
+    from firmware.tls import hooks
+
+    _leaf(credentials)
+    hooks.use_certificates(context, credentials.chain_der)
+    hooks.use_key(context, _key(credentials))
+
+
+def _key(credentials: Credentials) -> Any:
+    """OpenSSL's private key."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_der_private_key
-    from OpenSSL import SSL
 
     from firmware.tls import hooks
 
-    if not credentials.chain_der:
-        raise CredentialsError("there is no certificate in the chain")
-    hooks.use_certificates(context, credentials.chain_der)
     try:
         # The primes are not tested again, which would take 0.4 s of the host for 4096 bits: that a key is sound was
-        # settled when it was made or uploaded, and that it fits the certificate is checked below.
+        # settled when it was made or uploaded, and that it fits the certificate is checked when it is used.
         key = load_der_private_key(credentials.key_der, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise CredentialsError(f"the private key cannot be read: {error}") from None
     if not isinstance(key, RSAPrivateKey):
         raise CredentialsError("the private key is not an RSA key")
-    try:
-        context.use_privatekey(key)
-        context.check_privatekey()
-    except SSL.Error:
-        raise CredentialsError("the private key does not belong to the certificate") from None
+    # OpenSSL reads the same bytes again: handing over what cryptography has read means encoding it anew, which takes
+    # longer than both.
+    return hooks.key_from_der(credentials.key_der)

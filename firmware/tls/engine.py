@@ -28,6 +28,7 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from firmware.tls.contexts import ClientContext
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judge, Judgement, Role
 from firmware.tls.messages import (
@@ -83,7 +84,7 @@ class Engine:
 
     def __init__(
         self,
-        context: SSL.Context,
+        context: SSL.Context | ClientContext,
         role: Role,
         server_name: str | None = None,
         *,
@@ -102,7 +103,13 @@ class Engine:
         """What the judge said; None: nobody was asked, or there was nothing to judge."""
         self._judge = judge
         self._context_for_name = context_for_name
-        self._connection: SSL.Connection = openssl.Connection(context, None)
+        self._connection: SSL.Connection
+        if isinstance(context, ClientContext):
+            self._connection = openssl.Connection(context.shared, None)
+            if context.shown is not None:
+                hooks.present(self._connection, context.shown)
+        else:
+            self._connection = openssl.Connection(context, None)
         self._events: list[TlsEvent] = []
         self._error: BaseException | None = None
         self._hooks = hooks

@@ -17,7 +17,8 @@ so is every further one.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, cast
 from weakref import ref
 
 import OpenSSL
@@ -27,16 +28,22 @@ from firmware.tls.errors import CredentialsError, TlsError
 
 __all__ = [
     "Owner",
+    "Shown",
     "ask_for_certificate",
     "attach",
+    "certificate_from_der",
     "drain",
     "feed",
     "forward_messages",
     "forward_server_names",
+    "key_from_der",
     "offer_groups",
+    "present",
     "receive",
     "shake_hands",
     "use_certificates",
+    "use_issuers",
+    "use_key",
 ]
 
 NEEDED = (
@@ -45,21 +52,27 @@ NEEDED = (
     "BIO_read",
     "BIO_write",
     "ERR_clear_error",
+    "EVP_PKEY_free",
     "SSL_CTX_add_extra_chain_cert",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_msg_callback",
     "SSL_CTX_set_tlsext_servername_callback",
     "SSL_CTX_set_verify",
     "SSL_CTX_set_verify_depth",
+    "SSL_CTX_use_PrivateKey",
     "SSL_CTX_use_certificate",
     "SSL_do_handshake",
     "SSL_get_error",
     "SSL_get_ex_data_X509_STORE_CTX_idx",
     "SSL_get_servername",
     "SSL_read",
+    "SSL_use_PrivateKey",
+    "SSL_use_certificate",
     "X509_STORE_CTX_get_ex_data",
     "X509_STORE_CTX_set_error",
     "X509_free",
+    "X509_up_ref",
+    "d2i_PrivateKey_bio",
     "d2i_X509_bio",
 )
 """Every private function that is called below."""
@@ -288,25 +301,83 @@ def use_certificates(context: SSL.Context, chain_der: tuple[bytes, ...]) -> None
     """
     raw: Any = context._context
     for depth, der in enumerate(chain_der):
-        certificate = _certificate_from_der(der, depth)
+        certificate = certificate_from_der(der, depth)
+        # Either counts a reference of its own.
         if depth == 0:
-            taken = lib.SSL_CTX_use_certificate(raw, certificate)  # counts a reference of its own
-            lib.X509_free(certificate)
+            _check_taken(lib.SSL_CTX_use_certificate(raw, certificate), depth)
         else:
-            taken = lib.SSL_CTX_add_extra_chain_cert(raw, certificate)  # takes over ours
-        if taken != 1:
-            lib.ERR_clear_error()
-            raise CredentialsError(f"certificate {depth} of the chain was not taken by OpenSSL")
+            _add_issuer(raw, certificate, depth)
 
 
-def _certificate_from_der(der: bytes, depth: int) -> Any:
-    buffer = ffi.from_buffer(der)
-    bio = lib.BIO_new_mem_buf(buffer, len(der))
-    try:
-        certificate = lib.d2i_X509_bio(bio, ffi.NULL)
-    finally:
-        lib.BIO_free(bio)
+def use_issuers(context: SSL.Context, issuers_der: tuple[bytes, ...]) -> None:
+    """Gives ``context`` what is above the certificates of its connections; as ``use_certificates``."""
+    raw: Any = context._context
+    for depth, der in enumerate(issuers_der, 1):
+        _add_issuer(raw, certificate_from_der(der, depth), depth)
+
+
+def _add_issuer(context: Any, certificate: Any, depth: int) -> None:
+    lib.X509_up_ref(certificate)
+    taken = lib.SSL_CTX_add_extra_chain_cert(context, certificate)  # takes over the reference
+    if taken != 1:
+        lib.X509_free(certificate)
+    _check_taken(taken, depth)
+
+
+def _check_taken(taken: int, depth: int) -> None:
+    if taken != 1:
+        lib.ERR_clear_error()
+        raise CredentialsError(f"certificate {depth} of the chain was not taken by OpenSSL")
+
+
+def use_key(context: SSL.Context, key: Any) -> None:
+    """Gives ``context`` the key of its certificate. CredentialsError when it is another's."""
+    _check_fitting(lib.SSL_CTX_use_PrivateKey(context._context, key))
+
+
+def present(connection: SSL.Connection, shown: Shown) -> None:
+    """Gives ``connection`` a certificate and a key of its own; errors as of ``use_certificates`` and ``use_key``."""
+    raw: Any = connection._ssl
+    _check_taken(lib.SSL_use_certificate(raw, shown.certificate), 0)
+    _check_fitting(lib.SSL_use_PrivateKey(raw, shown.key))
+
+
+def _check_fitting(taken: int) -> None:
+    if taken != 1:
+        lib.ERR_clear_error()
+        raise CredentialsError("the private key does not belong to the certificate")
+
+
+class Shown(NamedTuple):
+    """A certificate and its key as OpenSSL has read them; they go when nobody keeps them."""
+
+    certificate: Any
+    key: Any
+
+
+def certificate_from_der(der: bytes, depth: int = 0) -> Any:
+    """OpenSSL's certificate. CredentialsError, which names its place in the chain, when OpenSSL cannot read it."""
+    certificate = _read(lib.d2i_X509_bio, der)
     if certificate == ffi.NULL:
         lib.ERR_clear_error()
         raise CredentialsError(f"certificate {depth} of the chain cannot be read by OpenSSL ({len(der)} bytes)")
-    return certificate
+    return ffi.gc(certificate, lib.X509_free)
+
+
+def key_from_der(der: bytes) -> Any:
+    """OpenSSL's private key. CredentialsError when OpenSSL cannot read it. Its primes are not tested."""
+    key = _read(lib.d2i_PrivateKey_bio, der)
+    if key == ffi.NULL:
+        lib.ERR_clear_error()
+        raise CredentialsError(f"the private key cannot be read by OpenSSL ({len(der)} bytes)")
+    return ffi.gc(key, lib.EVP_PKEY_free)
+
+
+def _read(read: Callable[[Any, Any], Any], der: bytes) -> Any:
+    """What one of OpenSSL's readers makes of ``der``; NULL where that is nothing."""
+    buffer = ffi.from_buffer(der)
+    bio = lib.BIO_new_mem_buf(buffer, len(der))
+    try:
+        return read(bio, ffi.NULL)
+    finally:
+        lib.BIO_free(bio)

@@ -25,6 +25,7 @@ from firmware.x509 import der, oid
 from firmware.x509.der import Element, Reader
 from firmware.x509.extension import ExtensionSet, extension_set_from_elements
 from firmware.x509.key import PublicKey, public_key_from_spki
+from firmware.x509.memory import remembered
 from firmware.x509.name import Name, name_from_element
 from firmware.x509.pem import CERTIFICATE_LABELS, blocks_from_pem, pem_from_der
 from firmware.x509.timestamp import seconds_from_element
@@ -70,9 +71,14 @@ class AlgorithmIdentifier:
 
 def algorithm_from_reader(reader: Reader) -> AlgorithmIdentifier:
     element = reader.take(der.SEQUENCE)
-    inner = Reader(element.content, "algorithm identifier")
+    return _algorithm_from(element.content, element.raw)
+
+
+@remembered(entries=64, longest_bytes=64)
+def _algorithm_from(content: bytes, raw: bytes) -> AlgorithmIdentifier:
+    inner = Reader(content, "algorithm identifier")
     dotted = der.oid_from_element(inner.take(der.OBJECT_IDENTIFIER))
-    return AlgorithmIdentifier(dotted, element.raw, inner.rest)
+    return AlgorithmIdentifier(dotted, raw, inner.rest)
 
 
 def signature_from_reader(reader: Reader) -> bytes:
@@ -161,7 +167,15 @@ def certificate_from_der(data: bytes) -> Certificate:
     """Reads one certificate. Raises CertificateError for anything else, bytes behind it included."""
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise CertificateError(f"certificate of {len(data)} bytes, limit {MAX_CERTIFICATE_BYTES}")
-    data = bytes(data)
+    known = _certificate_from_encoding(bytes(data))
+    # A twin for each who asks: whether `is_self_signed` has been worked out is one board's business, and charged there.
+    twin = object.__new__(Certificate)
+    vars(twin).update(vars(known))
+    return twin
+
+
+@remembered(entries=512, longest_bytes=2_048)
+def _certificate_from_encoding(data: bytes) -> Certificate:
     outer = Reader(data, "certificate")
     reader = outer.inside()
     outer.finish()

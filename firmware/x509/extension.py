@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from firmware.errors import CertificateError
 from firmware.x509 import der, oid
 from firmware.x509.der import Element, Reader
+from firmware.x509.memory import remembered
 from firmware.x509.name import Name, name_from_element, printable
 
 __all__ = [
@@ -137,7 +138,8 @@ def extension_set_from_elements(content: bytes) -> ExtensionSet:
     reader = Reader(content, "extensions")
     found: dict[str, Extension] = {}
     while reader.more:
-        extension = _extension_from_element(reader.take(der.SEQUENCE))
+        element = reader.take(der.SEQUENCE)
+        extension = _extension_from(element.content, element.raw)
         if extension.oid in found:
             raise CertificateError(f"extension {extension.name} occurs twice")
         found[extension.oid] = extension
@@ -152,19 +154,23 @@ def extension_set_from_elements(content: bytes) -> ExtensionSet:
     )
 
 
-def _extension_from_element(element: Element) -> Extension:
-    reader = Reader(element.content, "extension")
+def _value(extension: Extension | None, read: Callable[[Reader], _T]) -> _T | None:
+    return None if extension is None else _value_from(extension.value, extension.name, read)
+
+
+@remembered(entries=1_024, longest_bytes=256)
+def _extension_from(content: bytes, raw: bytes) -> Extension:
+    reader = Reader(content, "extension")
     dotted = der.oid_from_element(reader.take(der.OBJECT_IDENTIFIER))
     critical = reader.take_if(der.BOOLEAN)
     value = reader.take(der.OCTET_STRING)
     reader.finish()
-    return Extension(dotted, critical is not None and der.boolean_from_element(critical), value.content, element.raw)
+    return Extension(dotted, critical is not None and der.boolean_from_element(critical), value.content, raw)
 
 
-def _value(extension: Extension | None, read: Callable[[Reader], _T]) -> _T | None:
-    if extension is None:
-        return None
-    reader = Reader(extension.value, f"extension {extension.name}")
+@remembered(entries=1_024, longest_bytes=256)
+def _value_from(encoding: bytes, name: str, read: Callable[[Reader], _T]) -> _T:
+    reader = Reader(encoding, f"extension {name}")
     value = read(reader)
     reader.finish()
     return value

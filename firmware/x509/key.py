@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from firmware.errors import CertificateError
 from firmware.x509 import der
 from firmware.x509.arithmetic import modular_power
 from firmware.x509.der import Reader
+from firmware.x509.memory import remembered
 from firmware.x509.oid import HASHES, RSA_ENCRYPTION
 from firmware.x509.pem import KEY_LABELS, der_from_file, pem_from_der
 
@@ -50,12 +51,15 @@ MAX_EXPONENT_BITS = 64
 _RSA_ALGORITHM = der.sequence(der.object_identifier(RSA_ENCRYPTION), b"\x05\x00")
 
 
-def _hash_algorithm(name: str) -> Any:
+@cache
+def _padding_and_hash(hash_name: str) -> tuple[Any, Any]:
+    """What asks cryptography for RSASSA-PKCS1-v1_5 with this hash. CertificateError for an unknown one."""
     from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
 
-    if name not in HASHES:
-        raise CertificateError(f"hash {name!r} is none of {', '.join(HASHES)}")
-    return getattr(hashes, name.upper())()
+    if hash_name not in HASHES:
+        raise CertificateError(f"hash {hash_name!r} is none of {', '.join(HASHES)}")
+    return padding.PKCS1v15(), getattr(hashes, hash_name.upper())()
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,22 @@ class PublicKey:
 
     def verify(self, hash_name: str, data: bytes, signature: bytes) -> bool:
         """Whether ``signature`` is this key's over ``data``. False too for numbers that make no sensible key."""
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric import padding
+        return _is_signature(data, signature, hash_name, self)
 
-        algorithm = _hash_algorithm(hash_name)
-        if self._native is None:
-            return False
-        try:
-            self._native.verify(signature, data, padding.PKCS1v15(), algorithm)
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+
+@remembered(entries=1_024, longest_bytes=2_048)
+def _is_signature(data: bytes, signature: bytes, hash_name: str, key: PublicKey) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    padding, algorithm = _padding_and_hash(hash_name)
+    native = key._native
+    if native is None:
+        return False
+    try:
+        native.verify(signature, data, padding, algorithm)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,9 +168,7 @@ class PrivateKey:
 
     def sign(self, hash_name: str, data: bytes) -> bytes:
         """RSASSA-PKCS1-v1_5 signature, as long as the modulus. Raises CertificateError for an unknown hash."""
-        from cryptography.hazmat.primitives.asymmetric import padding
-
-        return self._native.sign(data, padding.PKCS1v15(), _hash_algorithm(hash_name))
+        return self._native.sign(data, *_padding_and_hash(hash_name))
 
 
 def private_key_from_primes(prime1: int, prime2: int, public_exponent: int) -> PrivateKey:

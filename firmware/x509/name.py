@@ -32,6 +32,7 @@ from firmware.x509.der import (
     set_of,
     tagged,
 )
+from firmware.x509.memory import remembered
 from firmware.x509.oid import ATTRIBUTE_NAMES
 
 __all__ = ["Attribute", "DistinguishedName", "Name", "name_from_element", "printable"]
@@ -121,8 +122,13 @@ def _text_from_element(element: Element) -> str | None:
 
 def name_from_element(element: Element, what: str = "name") -> Name:
     """Raises CertificateError where the element is not a Name (RFC 5280 4.1.2.4)."""
+    return _name_from_parts(element.content, element.raw, what)
+
+
+@remembered(entries=1_024, longest_bytes=256)
+def _name_from_parts(content: bytes, raw: bytes, what: str) -> Name:
     parts: list[tuple[Attribute, ...]] = []
-    outer = Reader(element.content, what)
+    outer = Reader(content, what)
     while outer.more:
         inner = outer.inside(SET)
         attributes: list[Attribute] = []
@@ -133,7 +139,7 @@ def name_from_element(element: Element, what: str = "name") -> Name:
             pair.finish()
             attributes.append(Attribute(oid, _text_from_element(value), value.raw))
         parts.append(tuple(attributes))
-    return Name(element.raw, tuple(parts))
+    return Name(raw, tuple(parts))
 
 
 def _is_unsafe(character: str) -> bool:

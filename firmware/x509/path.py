@@ -20,7 +20,7 @@ work is counted: links looked at, signatures verified (the result for a certific
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from firmware.hal import Costs
@@ -69,13 +69,17 @@ class PathSearch:
         sent: What the peer sent besides its own certificate.
         costs: The board's cost table.
         now_s: Board time, Unix seconds.
+        charges: Where every charge is noted, in the order of the work.
     """
 
-    def __init__(self, trusted: TrustIndex, sent: Sequence[Certificate], costs: Costs, now_s: int) -> None:
+    def __init__(
+        self, trusted: TrustIndex, sent: Sequence[Certificate], costs: Costs, now_s: int, charges: list[Charge]
+    ) -> None:
         self._trusted = trusted
         self._sent = [certificate for certificate in sent if certificate not in trusted]
         self._costs = costs
         self._now_s = now_s
+        self._charges = charges
         self._verified: dict[tuple[bytes, bytes], bool] = {}
         self._links = 0
         self._weight = (False, 0)
@@ -86,11 +90,8 @@ class PathSearch:
     def signature_checks(self) -> int:
         return len(self._verified)
 
-    def climb(self, path: Path) -> Generator[Charge, None, Path | None]:
-        """The path continued up to a trusted certificate, or None; yields each charge before its work is done.
-
-        Raises LimitReached.
-        """
+    def climb(self, path: Path) -> Path | None:
+        """The path continued up to a trusted certificate, or None. Raises LimitReached."""
         child = path[-1]
         fault = signature_fault(child)
         if fault is not None:
@@ -103,18 +104,18 @@ class PathSearch:
             above = (*path, issuer)
             fault = key_fault(issuer)
             if fault is None:
-                if not (yield from self._is_signed(child, issuer, path)):
+                if not self._is_signed(child, issuer, path):
                     continue
                 issued = True
-                fault = yield from self._fault_of_issuer(issuer, path)
+                fault = self._fault_of_issuer(issuer, path)
             if fault is not None:
                 self._note(fault, above)
             elif issuer in self._trusted:
                 return above
-            elif (found := (yield from self.climb(above))) is not None:
+            elif (found := self.climb(above)) is not None:
                 return found
         if not issued:
-            self._note((yield from self._dead_end(child, candidates, path)), path)
+            self._note(self._dead_end(child, candidates, path), path)
         return None
 
     def _candidates(self, child: Certificate, path: Path) -> list[Certificate]:
@@ -122,22 +123,20 @@ class PathSearch:
         sent = [c for c in self._sent if is_same_name(c.subject, child.issuer) and c not in path]
         return sorted((*trusted, *sent), key=lambda candidate: _hint(child, candidate))
 
-    def _fault_of_issuer(self, issuer: Certificate, path: Path) -> Generator[Charge, None, Fault | None]:
+    def _fault_of_issuer(self, issuer: Certificate, path: Path) -> Fault | None:
         trusted = issuer in self._trusted
         ca_below = len([c for c in path[1:] if not _is_self_issued(c)])
         fault = general_fault(issuer, self._now_s) or issuer_fault(issuer, ca_below, trusted=trusted)
-        if fault is not None and fault.reason is Reason.UNSUPPORTED and (yield from self._is_own_root(issuer, path)):
+        if fault is not None and fault.reason is Reason.UNSUPPORTED and self._is_own_root(issuer, path):
             # A root of version 1 lacks nothing but somebody's trust.
             return UNTRUSTED
         if fault is None and not trusted and len(path) + 1 == MAX_DEPTH:
             return Fault(Reason.LIMITS, f"limit of {MAX_DEPTH} certificates in a path", "is one too many in the path")
         return fault
 
-    def _dead_end(
-        self, child: Certificate, candidates: Sequence[Certificate], path: Path
-    ) -> Generator[Charge, None, Fault]:
+    def _dead_end(self, child: Certificate, candidates: Sequence[Certificate], path: Path) -> Fault:
         """Why nobody is there who issued ``child``."""
-        if (yield from self._is_own_root(child, path)):
+        if self._is_own_root(child, path):
             return UNTRUSTED
         # Its own signature counts among those that failed, unless the identifiers say that it is another key's.
         tried = [*candidates, child] if _is_self_issued(child) else candidates
@@ -145,12 +144,12 @@ class PathSearch:
             return BAD_SIGNATURE
         return UNKNOWN
 
-    def _is_own_root(self, certificate: Certificate, path: Path) -> Generator[Charge, None, bool]:
+    def _is_own_root(self, certificate: Certificate, path: Path) -> bool:
         if not _is_self_issued(certificate) or key_fault(certificate) or signature_fault(certificate):
             return False
-        return (yield from self._is_signed(certificate, certificate, path))
+        return self._is_signed(certificate, certificate, path)
 
-    def _is_signed(self, child: Certificate, issuer: Certificate, path: Path) -> Generator[Charge, None, bool]:
+    def _is_signed(self, child: Certificate, issuer: Certificate, path: Path) -> bool:
         """Whether the issuer's key made the child's signature. The issuer's key must be a fit one."""
         # By key, not by certificate: a CA that changed its certificate but not its key needs no second look.
         pair = (child.der, issuer.spki)
@@ -160,7 +159,7 @@ class PathSearch:
         if len(self._verified) == MAX_SIGNATURE_CHECKS:
             raise LimitReached(_limit("signature checks", MAX_SIGNATURE_CHECKS, path))
         hash_name = child.signature_hash or ""
-        yield from verification_work(self._costs, issuer.key_bits, hash_name, len(child.tbs))
+        self._charges += verification_work(self._costs, issuer.key_bits, hash_name, len(child.tbs))
         result = self._verified[pair] = child.is_signed_by(issuer.public_key)
         return result
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from firmware.errors import CertificateError
 from firmware.x509.der import GENERALIZED_TIME, UTC_TIME, Element, tagged
+from firmware.x509.memory import remembered
 
 __all__ = ["iso8601_from_seconds", "seconds_after_years", "seconds_from_element", "time_from_seconds"]
 
@@ -20,22 +21,27 @@ _GENERALIZED_TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z")
 
 def seconds_from_element(element: Element) -> int:
     """Unix seconds. Raises CertificateError for another type, a malformed text or a day that does not exist."""
-    if element.tag == UTC_TIME:
-        match = _UTC_TIME.fullmatch(element.content)
-    elif element.tag == GENERALIZED_TIME:
-        match = _GENERALIZED_TIME.fullmatch(element.content)
+    return _seconds_from_text(element.content, element.tag)
+
+
+@remembered(entries=1_024, longest_bytes=32)
+def _seconds_from_text(text: bytes, tag: int) -> int:
+    if tag == UTC_TIME:
+        match = _UTC_TIME.fullmatch(text)
+    elif tag == GENERALIZED_TIME:
+        match = _GENERALIZED_TIME.fullmatch(text)
     else:
-        raise CertificateError(f"a time has tag {element.tag:02x} instead of 17 or 18")
+        raise CertificateError(f"a time has tag {tag:02x} instead of 17 or 18")
     if match is None:
-        raise CertificateError(f"time {element.content[:32]!r} is not well formed")
+        raise CertificateError(f"time {text[:32]!r} is not well formed")
     year, month, day, hour, minute, second = (int(group or b"0") for group in match.groups())
-    if element.tag == UTC_TIME:
+    if tag == UTC_TIME:
         # RFC 5280 4.1.2.5.1: 50..99 is 19xx, 00..49 is 20xx.
         year += 1900 if year >= 50 else 2000
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
-        raise CertificateError(f"time {element.content!r} does not exist: {error}") from None
+        raise CertificateError(f"time {text!r} does not exist: {error}") from None
     return (moment - _EPOCH) // _SECOND
 
 

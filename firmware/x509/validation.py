@@ -28,7 +28,7 @@ dearer exponents than 65537.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from firmware.errors import CertificateError
 from firmware.hal import Costs
@@ -46,7 +46,6 @@ __all__ = [
     "MAX_CHAIN_BYTES",
     "MAX_READ_BYTES",
     "Purpose",
-    "judge",
     "validate",
 ]
 
@@ -64,34 +63,8 @@ MAX_SHOWN_SUBJECT = 100
 Sent = bytes | Certificate
 """One certificate of the peer as it came, or already read (then reading it is not charged)."""
 
-Steps = Generator[Charge, None, Verdict]
-
 Misplaced = tuple[int | None, Fault]
 """A certificate that could not be used, by its place in the message (None: no certificate at all), and why."""
-
-
-def judge(
-    sent: Sequence[Sent],
-    trusted: TrustIndex,
-    costs: Costs,
-    *,
-    now_s: int,
-    purpose: Purpose,
-    names: str | Sequence[str] | None = None,
-) -> Steps:
-    """Judges a peer step by step: yields each charge (kind, cycles) before its work is done, returns the verdict.
-
-    Args:
-        sent: The peer's certificates in the order of its message, its own first; any bytes at all.
-        trusted: The trust list; make it once per change of the list.
-        costs: The board's cost table.
-        now_s: Board time, Unix seconds.
-        purpose: Which end of TLS the peer is.
-        names: The name that the application asked for, a DNS name or an IP address, or several of which one must fit;
-            None where any will do. An empty sequence fits nobody.
-    """
-    wanted = (names,) if isinstance(names, str) else names
-    return _Judgement(sent, trusted, costs, now_s, purpose, wanted).steps()
 
 
 def validate(
@@ -103,14 +76,19 @@ def validate(
     purpose: Purpose,
     names: str | Sequence[str] | None = None,
 ) -> Verdict:
-    """The verdict of `judge` at once; what it costs stands in it."""
-    steps = judge(sent, trusted, costs, now_s=now_s, purpose=purpose, names=names)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            verdict: Verdict = end.value
-            return verdict
+    """Judges a peer; what that costs stands in the verdict, in the order of the work.
+
+    Args:
+        sent: The peer's certificates in the order of its message, its own first; any bytes at all.
+        trusted: The trust list; make it once per change of the list.
+        costs: The board's cost table.
+        now_s: Board time, Unix seconds.
+        purpose: Which end of TLS the peer is.
+        names: The name that the application asked for, a DNS name or an IP address, or several of which one must fit;
+            None where any will do. An empty sequence fits nobody.
+    """
+    wanted = (names,) if isinstance(names, str) else names
+    return _Judgement(sent, trusted, costs, now_s, purpose, wanted).verdict()
 
 
 class _Judgement:
@@ -136,23 +114,12 @@ class _Judgement:
         self._unused: Misplaced | None = None
         """The first certificate that was left aside, and why."""
 
-    def steps(self) -> Steps:
-        """The whole course of it; keeps a note of every charge."""
-        course = self._course()
-        while True:
-            try:
-                charge = next(course)
-            except StopIteration as end:
-                verdict: Verdict = end.value
-                return verdict
-            self._charges.append(charge)
-            yield charge
-
-    def _course(self) -> Steps:
+    def verdict(self) -> Verdict:
+        """The whole course of it."""
         misplaced = self._message_fault()
         if misplaced is not None:
             return self._refused_unread(*misplaced)
-        peer = yield from self._read(0)
+        peer = self._read(0)
         if peer is None:
             return self._refused_unread(*(self._unused or _EMPTY))
         fault = general_fault(peer, self._now_s) or key_fault(peer) or purpose_fault(peer, self._purpose)
@@ -160,13 +127,13 @@ class _Judgement:
             return self._refused(Finding(fault, (peer,)))
         if peer in self._trusted:
             return self._accepted(Trust.ENDPOINT, (peer,))
-        return (yield from self._course_to_ca(peer))
+        return self._verdict_by_ca(peer)
 
-    def _course_to_ca(self, peer: Certificate) -> Steps:
-        others = yield from self._read_others()
-        search = PathSearch(self._trusted, others, self._costs, self._now_s)
+    def _verdict_by_ca(self, peer: Certificate) -> Verdict:
+        others = self._read_others()
+        search = PathSearch(self._trusted, others, self._costs, self._now_s, self._charges)
         try:
-            path = yield from search.climb((peer,))
+            path = search.climb((peer,))
         except LimitReached as reached:
             return self._refused(reached.finding)
         if path is None:
@@ -187,7 +154,7 @@ class _Judgement:
                 return index, Fault(Reason.LIMITS, f"limit of {MAX_CHAIN_BYTES} bytes in a chain", text)
         return None
 
-    def _read(self, index: int) -> Generator[Charge, None, Certificate | None]:
+    def _read(self, index: int) -> Certificate | None:
         """The certificate at that place; None, and a note, where it is of no use."""
         sent = self._sent[index]
         if isinstance(sent, bytes):
@@ -195,7 +162,7 @@ class _Judgement:
                 limit = f"limit of {MAX_CERTIFICATE_BYTES} bytes in a certificate"
                 self._leave_aside(index, Fault(Reason.LIMITS, limit, f"has {len(sent)} bytes, {limit}"))
                 return None
-            yield from parsing_work(self._costs, 1)
+            self._charges += parsing_work(self._costs, 1)
             try:
                 sent = certificate_from_der(sent)
             except CertificateError as error:
@@ -208,7 +175,7 @@ class _Judgement:
         self._places.setdefault(sent.der, index)
         return sent
 
-    def _read_others(self) -> Generator[Charge, None, list[Certificate]]:
+    def _read_others(self) -> list[Certificate]:
         others: dict[bytes, Certificate] = {}
         total = _size_bytes(self._sent[0])
         for index in range(1, len(self._sent)):
@@ -217,7 +184,7 @@ class _Judgement:
                 limit = f"limits of {MAX_CERTIFICATES} certificates and {MAX_READ_BYTES} bytes that are read"
                 self._leave_aside(index, Fault(Reason.LIMITS, limit, f"was not read: {limit}"))
                 break
-            certificate = yield from self._read(index)
+            certificate = self._read(index)
             if certificate is not None:
                 others.setdefault(certificate.der, certificate)
         return list(others.values())

@@ -44,11 +44,12 @@ from firmware.tls import (
     Profile,
     Role,
     State,
+    contexts,
     cost,
     hooks,
     profile_from_name,
 )
-from firmware.x509 import Certificate, CertificateOrder, DistinguishedName, PrivateKey, der, key_search, trustindex
+from firmware.x509 import Certificate, CertificateOrder, DistinguishedName, PrivateKey, key_search, memory, trustindex
 from firmware.x509.builder import issued_certificate, root_certificate
 from firmware.x509.peerjudge import PeerJudge
 from firmware.x509.trust import PREFIX, TrustList
@@ -58,9 +59,6 @@ ROUNDS = 200
 PHONES = 200
 STORMS = 5
 STORM_CASES = [("v11", 1024), ("modern", 1024)]
-
-MEMORIES = (der._dotted, trustindex._comparable, cost._modulus_bits)
-"""Whatever the process remembers between two boards."""
 
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME: the bench has a time of its own."""
@@ -271,8 +269,9 @@ class OurStorm:
 
     def again(self) -> None:
         """Nobody has ever seen anybody."""
-        for memory in MEMORIES:
-            memory.cache_clear()
+        memory.forget()
+        for cleared in (trustindex._comparable, cost._modulus_bits, contexts._shared_context):
+            cleared.cache_clear()
         self._server = Board(self._profile, self._costs)
 
     def __call__(self, number: int) -> None:
@@ -303,7 +302,9 @@ class Board:
         check = self._peers.of_clients(True)
         return self._end(Role.SERVER, self._cache.server(shown, self._profile, check), shown, check)
 
-    def _end(self, role: Role, context: SSL.Context, shown: Credentials, check: PeerCheck) -> End:
+    def _end(
+        self, role: Role, context: SSL.Context | contexts.ClientContext, shown: Credentials, check: PeerCheck
+    ) -> End:
         engine = Engine(context, role, "server", judge=check.judge)
         return End(engine, CostMeter(self._costs, shown, judged=True))
 
