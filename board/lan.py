@@ -187,13 +187,12 @@ class Lan(Conditions):
             ms: restored by itself after so long. A later cut of the same takes the place of this one.
         """
         key = self._key_of(host, other)
+        duration_ns = None if ms is None else _ns_from_ms("cut ms", ms, None)
         known = key in self._cuts
         alarm = self._cuts.get(key)
         if alarm is not None:
             alarm.cancel()
-        self._cuts[key] = None
-        if ms is not None:
-            self._cuts[key] = self._clock.after(_ns_from_ms("cut ms", ms, None), lambda: self._restore(key))
+        self._cuts[key] = None if duration_ns is None else self._clock.after(duration_ns, lambda: self._restore(key))
         if not known:
             self._record(key, "cut")
         self._judge()

@@ -277,7 +277,7 @@ class Route:
         """News of room in the window: not in order with the data, and asked for again (RFC 9293 3.8.6.1) if need be."""
         if not self._path.is_down():
             self._clock.at(now_ns + self._path.latency_ns, arrival)
-        elif not self._is_over():
+        elif self._stream.other is not None and self._stream.other.status == "open" and not self._is_over():
             again_ns = now_ns + wait_ns
             self._clock.at(again_ns, lambda: self._tell(again_ns, arrival, min(2 * wait_ns, MOST_RTO_NS)))
 
