@@ -100,11 +100,24 @@ class VirtualClock:
 
     def step(self) -> bool:
         """Lets the next event happen. False when there is none before the limit of the run."""
-        when_ns = self.next_ns
-        if when_ns is None or when_ns > self._limit_ns:
-            return False
-        self._arrive(when_ns)
-        return True
+        heap = self._heap
+        while heap:
+            when_ns, _, alarm = heap[0]
+            callback = alarm.callback
+            if callback is None:
+                heappop(heap)
+                self._stale -= 1
+                continue
+            if when_ns > self._limit_ns:
+                return False
+            heappop(heap)
+            if when_ns > self.now_ns:
+                self.now_ns = when_ns
+            self._look_ahead()
+            alarm.callback = None
+            callback()
+            return True
+        return False
 
     def run_until(self, when_ns: int) -> None:
         """Lets everything happen up to and including ``when_ns``, and ends there.
@@ -136,16 +149,6 @@ class VirtualClock:
         finally:
             self._limit_ns = outer_ns
             self._look_ahead()
-
-    def _arrive(self, when_ns: int) -> None:
-        """Moves time to ``when_ns`` and lets the first event of that time happen."""
-        alarm = heappop(self._heap)[2]
-        if when_ns > self.now_ns:
-            self.now_ns = when_ns
-        self._look_ahead()
-        callback, alarm.callback = alarm.callback, None
-        assert callback is not None
-        callback()
 
     def _elapse(self, when_ns: int) -> bool:
         """Lets time pass in which nothing happens. False when something may have come up meanwhile."""

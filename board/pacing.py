@@ -75,7 +75,7 @@ class PacedClock(VirtualClock):
         # While it waited, the outside may have put something in front, or taken this back.
         when_ns = self.next_ns
         if when_ns is not None and when_ns <= self.now_ns:
-            self._arrive(when_ns)
+            super().step()
         return True
 
     def reach(self, when_ns: int) -> bool:
