@@ -41,7 +41,7 @@ class RegistrationFailed(FirmwareError):
     """The connection is of no more use.
 
     Attributes:
-        reason: A short word for counting: ``timeout-f``, ``status-403``, ``pong-timeout``, ``protocol``, ``refused`` ...
+        reason: A short word for counting: ``timeout-f``, ``status-403``, ``pong-timeout``, ``refused`` ...
     """
 
     def __init__(self, reason: str, text: str) -> None:

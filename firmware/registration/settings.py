@@ -1,4 +1,11 @@
-"""What can be configured of a phone's registration: ``config change PHONE /registrar IP800-06-11-ac:5061 /user alice``."""
+"""What can be configured of a phone's registration.
+
+::
+
+    config change PHONE /registrar IP800-06-11-ac:5061 /user alice
+    config write
+    config activate
+"""
 
 from __future__ import annotations
 
@@ -71,9 +78,7 @@ PHONE_FIELDS = (
     Field("keepalive", Number(1, 3_600), 120, "seconds between pings (RFC 5626), a random fifth less"),
     Field("start-spread-ms", Number(0, 3_600_000), 0, "first attempt at random within that time, 0: at once"),
     Field("retry", Choice(CONSTANT, EXPONENTIAL), EXPONENTIAL, "how the wait grows with each failure"),
-    Field(
-        "retry-base-ms", Number(100, 3_600_000), 30_000, "constant: the wait. Exponential: half of the first one's most"
-    ),
+    Field("retry-base-ms", Number(100, 3_600_000), 30_000, "constant: the wait. Exponential: doubled by each failure"),
     Field("retry-max-ms", Number(100, 86_400_000), 1_800_000, "longest wait"),
 )
 """Defaults of the back-off: RFC 5626 4.5; of the time asked for: RFC 3261 10.2."""

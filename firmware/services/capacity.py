@@ -15,7 +15,7 @@ from firmware.hal import Costs
 __all__ = ["connections_for_memory", "handshakes_for_key"]
 
 CONNECTION_BYTES = 60 * 1_024
-"""Of a TLS connection at its worst: record buffers of 16 KiB each way, the handshake's messages, certificates, state."""
+"""Of a TLS connection at its worst: record buffers of 16 KiB each way, handshake messages, certificates, state."""
 
 MEMORY_SHARE = 2
 """Half of the memory for them; firmware, calls and tables need the other half. An assumption, as the RAM sizes are."""

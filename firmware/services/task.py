@@ -6,7 +6,8 @@
                           yes: HTTP, HTTPS, SIPS         (again looked at whenever the certificate changes)
     SIP /tcp on?          yes: SIP over TCP as well
 
-How many connections there may be, and how many handshakes go on at once, is said in `capacity`. A connection keeps what it began with: trust and certificate changes concern new ones only.
+How many connections there may be, and how many handshakes go on at once, is said in `capacity`. A connection keeps
+what it began with: trust and certificate changes concern new ones only.
 """
 
 from __future__ import annotations

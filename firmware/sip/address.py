@@ -84,7 +84,7 @@ def uri_from_text(text: str) -> Uri:
 def _address(text: str) -> Address:
     if not text:
         raise SipError(400, "address is empty")
-    head, bracket, tail = _bracketed(text)
+    bracket, tail = _bracketed(text)
     if not bracket:
         # RFC 3261 20.10: without brackets, parameters behind the URI belong to the header.
         uri, *parameters = text.split(";")
@@ -114,12 +114,12 @@ def _parameter(text: str) -> tuple[str, str]:
     return name.strip().lower(), value
 
 
-def _bracketed(text: str) -> tuple[str, str, str]:
-    """Splits at the first opening bracket that is not within a quoted name."""
+def _bracketed(text: str) -> tuple[bool, str]:
+    """Whether there is an opening bracket that is not within a quoted name, and what is behind it."""
     for index, character in _bare(text):
         if character == "<":
-            return text[:index], "<", text[index + 1 :]
-    return text, "", ""
+            return True, text[index + 1 :]
+    return False, ""
 
 
 def _split(text: str, separator: str) -> Iterator[str]:

@@ -34,7 +34,7 @@ DEFAULT_EXPIRES_S = 3_600
 """For those who name no time, or one that cannot be read (RFC 3261 10.2.1.1, 20.19)."""
 
 SHORTEST_EXPIRES_S = 60
-"""Less is answered 423: a thousand phones would keep the box busy renewing. The connection's end tells sooner anyway."""
+"""Less is answered 423: a thousand phones would keep the box busy renewing. The connection's end tells sooner."""
 
 LONGEST_EXPIRES_S = 7_200
 """More is shortened (10.3 step 6 lets the registrar choose): an object that was given up is forgotten by then."""

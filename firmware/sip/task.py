@@ -1,4 +1,4 @@
-"""One SIP connection over TCP or TLS: requests in, responses out, pings answered. And the end of what is not renewed."""
+"""One SIP connection over TCP or TLS: requests in, responses out, pings answered. And the end of old bindings."""
 
 from __future__ import annotations
 
