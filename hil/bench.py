@@ -11,10 +11,11 @@ nobody waits. With a paced clock handed in, the same bench serves people and oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from board import Board, Lan, Model, ModelError, Program, Trace, VirtualClock, model_named
 from hil.errors import EnvironmentRefused, RackMisuse
@@ -24,6 +25,7 @@ from hil.saved import saved_from_file
 from hil.streams import Streams
 
 if TYPE_CHECKING:
+    from hil.record import Recorder
     from hil.timeline import Timeline
     from hil.timeline.feed import Sink
 
@@ -41,6 +43,10 @@ class Bench:
         clock: a clock of the caller's, for a world that is tied to the wall clock.
         program: what the boards run instead of the firmware, on a blank flash: for tests of the bench itself.
         wall_ns: wall time, for the console's records; None in free-running time.
+        record: record what comes from outside, for ``save_record``; a path is written when the bench is closed.
+
+    Raises:
+        RackMisuse: a record is wanted of what cannot be repeated: a bench without a seed, or a clock of the caller's.
     """
 
     def __init__(
@@ -50,9 +56,10 @@ class Bench:
         *,
         program: Callable[[Board], Program] | None = None,
         wall_ns: Callable[[], int] | None = None,
+        record: bool | str | Path = False,
     ) -> None:
         self.seed = seed
-        self.clock = clock if clock is not None else VirtualClock()
+        self.clock = clock if clock is not None else _recorded_clock() if record else VirtualClock()
         self.trace = Trace(TRACE_EVENTS)
         self.gateways: list[Gateway] = []
         self.on_start: list[Callable[[Gateway], None]] = []
@@ -63,8 +70,11 @@ class Bench:
         self.streams = Streams(seed)
         self.lan = Lan(self.clock, self.streams)
         """What joins the gateways, and the bench's own clients to them: latency, loss, cuts. Quiet to begin with."""
-        self._program = program
+        self.program = program
         self._wall_ns = wall_ns
+        self._record_path = None if isinstance(record, bool) else record
+        self.recorder: Recorder | None = _recorder(self) if record else None
+        """What notes all that comes from outside; None when nothing is recorded."""
 
     def gateway(
         self,
@@ -102,7 +112,7 @@ class Bench:
             factory=factory,
             flash=flash,
             name=name,
-            program=self._program,
+            program=self.program,
             wall_ns=self._wall_ns,
         )
         try:
@@ -111,7 +121,7 @@ class Bench:
         except BaseException:
             gateway.close()
             raise
-        self._place(gateway)
+        self.place(gateway, model, factory)
         return gateway
 
     def gateway_from(
@@ -147,10 +157,10 @@ class Bench:
             flash=flash,
             content=saved.flash,
             name=facts.name if name is None else name,
-            program=self._program,
+            program=self.program,
             wall_ns=self._wall_ns,
         )
-        self._place(gateway)
+        self.place(gateway, facts.model)
         card = saved.ram_card()
         if card is not None:
             gateway.insert_card(card)
@@ -220,10 +230,52 @@ class Bench:
             raise EnvironmentRefused(f"timeline {path}: cannot be written: {error.strerror}") from error
         self._timelines.append(Timeline(self, made))
 
+    # -- the record
+
+    def save_record(self, path: str | Path) -> None:
+        """Writes what has come from outside so far: ``gatebench repeat`` and ``Bench.repeat_of`` do it all again.
+
+        Raises:
+            RackMisuse: nothing was recorded.
+            OSError: the host does not let us.
+        """
+        if self.recorder is None:
+            raise RackMisuse("this bench was not recorded: make it with a seed and record=True")
+        self.recorder.record().to_file(path)
+
+    @staticmethod
+    def repeat_of(
+        path: str | Path,
+        *,
+        until_ns: int | None = None,
+        until_event: int | None = None,
+        program: Callable[[Board], Program] | None = None,
+    ) -> Bench:
+        """A recorded run at an instant, its end unless told otherwise: a live bench, to look around in and to go on.
+
+        Args:
+            until_ns: up to and including this time.
+            until_event: up to the step that made so many trace events.
+            program: what the boards ran, where that was not the firmware.
+
+        Raises:
+            DeviceFailure: the run is another than the recorded one; it names the first difference.
+            EnvironmentRefused: the file cannot be read, or is no record.
+        """
+        __tracebackhide__ = True
+        from hil.record import repeat_from
+
+        return repeat_from(path, until_ns=until_ns, until_event=until_event, program=program)
+
+    def consequence(self) -> AbstractContextManager[None]:
+        """What is done to boards meanwhile follows from what the bench was told before: a record leaves it out."""
+        return nullcontext() if self.recorder is None else self.recorder.inside()
+
     # -- its end
 
     def close(self) -> None:
         """Switches every gateway off and closes its files, timelines last. A second call does nothing."""
+        self._end_record()
         for gateway in self.gateways:
             gateway.close()
         for timeline in self._timelines:
@@ -241,11 +293,29 @@ class Bench:
         """Whether no gateway of this bench is called so."""
         return all(gateway.name != name for gateway in self.gateways)
 
-    def _place(self, gateway: Gateway) -> None:
-        """Puts it on the bench, and plugs it into the LAN: found by netbios name, MAC address, or name here."""
+    def place(self, gateway: Gateway, model: str | Mapping[str, Any], factory: str = "v7") -> None:
+        """Puts it on the bench, and plugs it into the LAN: found by netbios name, MAC address, or name here.
+
+        Args:
+            model: what it was asked for by, or what a record says of that.
+        """
         self.gateways.append(gateway)
         names = (gateway.netbios, gateway.mac.hex("-"), gateway.name)
         self.lan.plug(gateway, names, self.trace.for_board(gateway.name))
+        if self.recorder is not None:
+            self.recorder.watch(gateway, model, factory)
+
+    def _end_record(self) -> None:
+        if self.recorder is None or not self.recorder.active:
+            return
+        path, self._record_path = self._record_path, None
+        try:
+            if path is not None:
+                self.save_record(path)
+        except OSError as error:
+            raise EnvironmentRefused(f"record {path}: cannot be written: {error.strerror}") from error
+        finally:
+            self.recorder.stop()
 
     def _model(self, name: str) -> Model:
         if name.endswith(".toml"):
@@ -256,3 +326,15 @@ class Bench:
             return model_named(name)
         except ModelError as error:
             raise RackMisuse(str(error)) from error
+
+
+def _recorded_clock() -> VirtualClock:
+    from hil.record.clock import RecordedClock
+
+    return RecordedClock()
+
+
+def _recorder(bench: Bench) -> Recorder:
+    from hil.record import Recorder
+
+    return Recorder(bench)

@@ -165,13 +165,15 @@ class CardFaults:
     def _cut(self) -> BaseException:
         # The CPU may be ahead of the world, and power goes in the world's time.
         self._board.cpu.sync()
-        self._gateway.power_off()
+        with self._gateway.bench.consequence():
+            self._gateway.power_off()
         return PowerLoss()
 
     def _pull(self) -> BaseException:
         self._board.cpu.sync()
         if self._gateway.card is not None:
-            self._gateway.remove_card()
+            with self._gateway.bench.consequence():
+                self._gateway.remove_card()
         return NoCard()
 
     def _happened(self, hit: Hit) -> None:

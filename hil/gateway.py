@@ -16,7 +16,7 @@ from board.flash import Storage
 from board.sparse import SparseStorage
 from cfcard import CompactFlash
 from firmware.leds import READY
-from hil.cards import CARD_SIZE, CardPort, card_from_text
+from hil.cards import CARD_SIZE, SERIAL, CardPort, card_from_text
 from hil.console import Console
 from hil.errors import RackMisuse
 from hil.factory import netbios
@@ -97,6 +97,8 @@ class Gateway:
         self._starts = 0
         self._start = _firmware() if program is None else program
         self._blank = program is not None
+        self.factory_fresh = flash is None and content is None
+        """Whether its flash began as from the factory, which follows from the seed."""
         self._storage = self._open_flash(flash, factory, content)
         self.board = Board(
             model,
@@ -169,6 +171,8 @@ class Gateway:
             raise RackMisuse("no card to insert: must be ram, the path of an image, or a reader's device")
         if self._faults is not None:
             self._faults.require_fit(made)
+        if card == "ram" and self.bench.recorder is not None:
+            self.bench.recorder.note_fresh_card(made, SERIAL)
         self.board.insert_card(made)
         return CardPort(self.board, made)
 
@@ -188,6 +192,8 @@ class Gateway:
             from hil.cardfaults import CardFaults
 
             self._faults = CardFaults(self)
+            if self.bench.recorder is not None:
+                self.bench.recorder.watch_faults(self)
         return self._faults
 
     # -- to be seen
@@ -250,7 +256,7 @@ class Gateway:
 
     def connect(self, port: int) -> NetClient:
         """A TCP connection from outside, in virtual time; ``status`` tells how it goes."""
-        return NetClient(self.bench.clock, self.board.network.accept("bench", port))
+        return NetClient(self.bench.clock, self.board.network.accept("bench", port), self.bench.recorder)
 
     # -- saving
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from board.clock import VirtualClock
 from board.ethernet import Status, Stream
 from hil.errors import DeviceFailure
+
+if TYPE_CHECKING:
+    from hil.record.recorder import Recorder
+    from hil.record.streams import RecordedStream
 
 TIMEOUT_MS = 10_000
 """Enough for a whole handshake with a 4096-bit key on the slowest model."""
@@ -20,9 +25,16 @@ TIMEOUT_MS = 10_000
 class NetClient:
     """The outer end of a connection. Made by ``Gateway.connect``."""
 
-    def __init__(self, clock: VirtualClock, stream: Stream) -> None:
+    def __init__(self, clock: VirtualClock, stream: Stream | RecordedStream, recorder: Recorder | None = None) -> None:
         self._clock = clock
         self._stream = stream
+        self.recorder = recorder
+        """Who wants to know what a TLS client does on it: its ciphertext alone cannot be repeated."""
+
+    @property
+    def stream(self) -> Stream | RecordedStream:
+        """Our end of the connection."""
+        return self._stream
 
     @property
     def status(self) -> Status:

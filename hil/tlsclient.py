@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import h11
 
 from hil.netclient import TIMEOUT_MS, NetClient
+from hil.record.streams import RecordedStream, TlsEnds
 
 CIPHERS = "ALL:@SECLEVEL=0"
 """Everything, RSA key exchange and 1024-bit keys included."""
@@ -36,6 +39,25 @@ class Response:
         return self.body.decode("utf-8", "replace")
 
 
+class ClientContext(ssl.SSLContext):
+    """A context that knows again what it was given, for the record: OpenSSL does not give it back."""
+
+    client_chain = ""
+    """PEM of the client's own certificates, and of its key."""
+    protocols: Sequence[str] = ()
+
+    def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
+        """As SSLContext's."""
+        super().load_cert_chain(certfile, keyfile, password)
+        files = [certfile] if keyfile is None else [certfile, keyfile]
+        self.client_chain = "".join(Path(file).read_text(encoding="ascii", errors="replace") for file in files)
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """As SSLContext's."""
+        self.protocols = list(alpn_protocols)
+        super().set_alpn_protocols(self.protocols)
+
+
 def client_context(
     *,
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1,
@@ -49,7 +71,7 @@ def client_context(
         ciphers: OpenSSL's cipher string for TLS 1.2 and below.
         trust_anchor: PEM; with it the board's chain is verified, without host name.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with warnings.catch_warnings():
@@ -76,9 +98,12 @@ class TlsClient:
         self, net: NetClient, *, server_name: str | None = None, context: ssl.SSLContext | None = None
     ) -> None:
         self.net = net
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = (context or client_context()).wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        used = context or client_context()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ends = TlsEnds(used.wrap_bio(incoming, outgoing, server_hostname=server_name), incoming, outgoing)
+        if net.recorder is not None and isinstance(net.stream, RecordedStream):
+            ends = net.recorder.watch_tls(net.stream, ends, used, server_name)
+        self._tls, self._incoming, self._outgoing = ends
 
     def handshake(self, timeout_ms: float = TIMEOUT_MS) -> TlsClient:
         """Shakes hands.

@@ -1,0 +1,216 @@
+"""The hands of a repetition: each recorded action, done again on a bench."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from board import Model, ModelError, model_named
+from hil.errors import EnvironmentRefused
+from hil.gateway import Gateway, Power
+from hil.record.contents import card_from_facts, split, write_chunks
+from hil.record.streams import RepeatedTls
+
+if TYPE_CHECKING:
+    from board.ethernet import Stream
+    from cfcard import CompactFlash
+    from hil.bench import Bench
+
+SECTOR_BYTES = 512
+
+
+class Hands:
+    """Does on ``bench`` what was done on another. BoardError and OSError as the boards raise them.
+
+    Args:
+        watch: called whenever a gateway has been made.
+    """
+
+    def __init__(self, bench: Bench, watch: Callable[[], None] | None = None) -> None:
+        self._bench = bench
+        self._watch = watch
+        self._cards: dict[int, CompactFlash] = {}
+        self._streams: dict[int, Stream] = {}
+        self._tls: dict[int, RepeatedTls] = {}
+        self._deeds: Mapping[str, Callable[..., object]] = {
+            "gateway": self._make,
+            "power": self._power,
+            "rtc": lambda number, unix_ns: self._board(number).rtc.set_unix_ns(unix_ns),
+            "type": lambda number, data: self._line(number).send(data),
+            "break": lambda number, bits: self._line(number).send_break(bits),
+            "framing": lambda number, byte: self._line(number).send_framing_error(byte),
+            "press": lambda number, ms: self._board(number).button_part.press(ms or None),
+            "release": lambda number: self._board(number).button_part.release(),
+            "button": lambda number, level: self._board(number).button.line.drive(level),
+            "insert": self._insert,
+            "remove": lambda number: self._board(number).remove_card(),
+            "bounce": lambda number, times_us: self._slot(number).bounce(times_us),
+            "flash": self._flash,
+            "faults": self._faults,
+            "disarm": lambda number: self._gateway(number).faults.disarm(),
+            "lan": self._lan,
+            "connect": self._connect,
+            "write": lambda stream, data: self._write(stream, data),
+            "write-tls": lambda stream, size: self._write(stream, self._tls[stream].take(size), size),
+            "read": self._read,
+            "end": lambda stream: self._streams[stream].end(),
+            "close": lambda stream: self._streams[stream].close(),
+            "abort": lambda stream: self._streams[stream].abort(),
+            "tls": self._speak_tls,
+            "tls-do": lambda stream, kind, data: self._tls[stream].do(kind, data),
+            "tls-feed": lambda stream, size: self._tls[stream].feed(size),
+            "tls-eof": lambda stream: self._tls[stream].feed_eof(),
+        }
+
+    def do(self, kind: str, *arguments: Any) -> None:
+        """Does one thing. KeyError, IndexError, TypeError or ValueError when it makes no sense."""
+        self._deeds[kind](*arguments)
+
+    # -- boards
+
+    def _gateway(self, number: int) -> Gateway:
+        if number < 0:
+            raise IndexError(f"gateway {number}")
+        return self._bench.gateways[number]
+
+    def _board(self, number: int) -> Any:
+        return self._gateway(number).board
+
+    def _line(self, number: int) -> Any:
+        return self._board(number).uart.line
+
+    def _slot(self, number: int) -> Any:
+        slot = self._board(number).slot
+        if slot is None:
+            raise ValueError(f"gateway {number} has no card slot")
+        return slot
+
+    def _make(self, facts: dict[str, Any], flash: bytes) -> None:
+        # Its clock is set by an action of its own, to what it was set to.
+        gateway = Gateway(
+            self._bench,
+            model_from_facts(facts),
+            bytes.fromhex(facts["mac"]),
+            power=Power(None),
+            factory=facts["factory"],
+            content=flash or None,
+            name=facts["name"],
+            program=self._bench.program,
+        )
+        self._bench.place(gateway, facts, facts["factory"])
+        if self._watch is not None:
+            self._watch()
+
+    def _power(self, number: int, on: bool) -> None:
+        gateway = self._gateway(number)
+        if on:
+            gateway.power_on()
+        else:
+            gateway.power_off()
+
+    def _flash(self, number: int, cpu_ns: int, block: int, offset: int, data: bytes, times: list[int]) -> None:
+        board = self._board(number)
+        chip, kept = board.flash, (board.flash.read_ns_per_byte, board.flash.program_ns, board.flash.erase_ns)
+        chip.read_ns_per_byte, chip.program_ns, chip.erase_ns = times
+        board.cpu.now_ns = cpu_ns
+        try:
+            if data:
+                chip.writeblocks(block, data, offset)
+            else:
+                chip.ioctl(6, block)
+        finally:
+            chip.read_ns_per_byte, chip.program_ns, chip.erase_ns = kept
+
+    # -- cards
+
+    def _insert(self, number: int, card: int, facts: dict[str, Any], pieces: list[int], data: bytes) -> None:
+        if card not in self._cards:
+            self._cards[card] = card_from_facts(facts)
+        inserted = self._cards[card]
+        write_chunks(inserted, split(pieces, data, inserted.sectors * SECTOR_BYTES))
+        self._board(number).insert_card(inserted)
+
+    def _faults(self, number: int, rules: list[dict[str, Any]], keep: bool) -> None:
+        from hil.faultplan import rule_from_values
+
+        faults, made = self._gateway(number).faults, [rule_from_values(values) for values in rules]
+        if not keep:
+            faults.replace(made)
+            return
+        for rule in made:
+            faults.arm(rule)
+
+    # -- the network
+
+    def _lan(self, verb: str, hosts: list[int], values: dict[str, Any]) -> None:
+        lan, gateways = self._bench.lan, [self._gateway(number) for number in hosts]
+        if verb == "cut":
+            lan.cut(*gateways, **values)
+        elif verb == "restore":
+            lan.restore(*gateways)
+        elif verb == "set":
+            place = lan.link(gateways[0]) if gateways else lan
+            for name, value in values.items():
+                if name not in ("latency_ms", "jitter_ms", "loss", "bandwidth_mbit"):
+                    raise ValueError(f"the LAN has no {name}")
+                setattr(place, name, value)
+        else:
+            raise ValueError(f"the LAN has no {verb}")
+
+    def _connect(self, number: int, stream: int, peer: str, port: int) -> None:
+        self._streams[stream] = self._board(number).network.accept(peer, port)
+
+    def _write(self, stream: int, data: bytes, size: int | None = None) -> None:
+        if size is not None and size != len(data):
+            raise OSError(f"the TLS client made {len(data)} bytes, the recorded one {size}")
+        taken = self._streams[stream].write(data)
+        if taken != len(data):
+            raise OSError(f"the board took {taken} bytes of {len(data)}")
+
+    def _read(self, stream: int, size: int) -> None:
+        data = self._streams[stream].read(size)
+        if data is None or len(data) != size:
+            raise OSError(f"{0 if data is None else len(data)} bytes had arrived, and not {size}")
+        if stream in self._tls:
+            self._tls[stream].arrived(data)
+
+    def _speak_tls(self, stream: int, settings: dict[str, Any]) -> None:
+        self._tls[stream] = RepeatedTls(settings)
+
+
+def model_facts(model: Model, source: str) -> dict[str, Any]:
+    """What a record keeps of a model: its name, or the files of one of the user's own."""
+    if not source.endswith(".toml"):
+        return {"model": model.name}
+    path = Path(source)
+    table = path.parent / "costs" / f"{model.costs.name}.toml"
+    files = {path.name: path.read_text(encoding="utf-8")}
+    if table.is_file():
+        files[f"costs/{table.name}"] = table.read_text(encoding="utf-8")
+    return {"model": path.name, "files": files}
+
+
+def model_from_facts(facts: Mapping[str, Any]) -> Model:
+    """The model that is meant. EnvironmentRefused when there is none of that name here."""
+    from board.model import model_from_file
+
+    try:
+        if "files" not in facts:
+            return model_named(facts["model"])
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "costs").mkdir()
+            for place, text in facts["files"].items():
+                _below(folder, place).write_text(text, encoding="utf-8")
+            return model_from_file(folder / facts["model"])
+    except ModelError as error:
+        raise EnvironmentRefused(str(error)) from error
+
+
+def _below(folder: Path, place: str) -> Path:
+    path = (folder / place).resolve()
+    if path.parent not in (folder.resolve(), folder.resolve() / "costs"):
+        raise ValueError(f"file {place!r} of a model")
+    return path
