@@ -291,6 +291,32 @@ def test_a_connection_given_up_before_it_left_never_leaves(clock, ethernet):
     assert asked == []
 
 
+def test_why_a_connection_failed_is_an_errno_and_nothing_while_it_has_not(clock, ethernet, pair):
+    ours, theirs = pair
+    refused = ethernet.accept("pc:2", 80)
+    settle(clock)
+    assert (theirs.failure, refused.failure) == (0, errno.ECONNREFUSED)
+    ours.abort()
+    settle(clock)
+    assert (ours.failure, theirs.failure) == (0, errno.ECONNRESET)
+
+
+def test_connections_that_are_over_are_not_kept(clock, ethernet, accepted):
+    ethernet.listen(443, accepted.append)
+    for ending in (Stream.abort, Stream.close, Stream.end):
+        theirs = ethernet.accept("pc:1", 443)
+        settle(clock)
+        ending(theirs)
+        settle(clock)
+        accepted[-1].end()
+        settle(clock)
+    refused = ethernet.connect("nobody", 1)
+    assert len(ethernet._streams) == 1
+    settle(clock)
+    assert refused.status == "refused"
+    assert len(ethernet._streams) == 0
+
+
 def test_ephemeral_ports_are_dynamic_ones_and_begin_again_at_the_end(ethernet):
     ports = []
     for _ in range(65_536 - FIRST_EPHEMERAL_PORT + 1):
