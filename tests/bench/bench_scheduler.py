@@ -1,4 +1,4 @@
-"""The kernel against asyncio and SimPy: the same number of tasks and switches, in one process, in turn.
+"""The kernel against asyncio, trio and SimPy: the same number of tasks and switches, in one process, in turn.
 
 Run it: ``python tests/bench/bench_scheduler.py``. Medians of interleaved rounds; the ratios are what counts.
 """
@@ -93,6 +93,21 @@ def asyncio_switches() -> None:
     asyncio.run(main())
 
 
+def trio_switches() -> None:
+    import trio
+
+    async def spin() -> None:
+        for _ in range(SWITCHES // TASKS):
+            await trio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(TASKS):
+                nursery.start_soon(spin)
+
+    trio.run(main)
+
+
 def simpy_timeouts() -> None:
     import simpy
 
@@ -137,6 +152,7 @@ def main() -> int:
     contenders = {
         "kernel switch": kernel_switches,
         "asyncio sleep(0)": asyncio_switches,
+        "trio checkpoint()": trio_switches,
         "kernel timeout": kernel_timeouts,
         "SimPy timeout": simpy_timeouts,
         "timeout + charge": kernel_timeouts_with_charges,
@@ -149,6 +165,7 @@ def main() -> int:
     for name, value in median.items():
         print(f"{name:18} {value / 1e6:6.2f} M/s")
     print(f"switches : asyncio   {median['kernel switch'] / median['asyncio sleep(0)']:.2f}   (wanted: 2.5 or more)")
+    print(f"switches : trio      {median['kernel switch'] / median['trio checkpoint()']:.2f}")
     print(f"timeouts : SimPy     {median['kernel timeout'] / median['SimPy timeout']:.2f}   (wanted: 1.2 or more)")
     print(f"idle task            {idle_task_bytes():.0f} bytes   (wanted: below 2048)")
     return 0
