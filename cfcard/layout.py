@@ -1,9 +1,10 @@
-"""What a new card holds: a volume, two directories for the certification authority, and a note for whoever finds it.
+"""What a new card holds: a volume, the directories of the certification authority, and a note for whoever finds it.
 
 ::
 
     /CA          cacert.pem, cakey.pem, serial.txt, once a root CA was made
     /CABAK       second copies of them, which recovery reads when a card was pulled in the wrong moment
+    /BACKUP      device certificates with their keys, one file each, where that was asked for
     README.TXT   says so
 """
 
@@ -16,10 +17,12 @@ from cfcard.fat.filesystem import Fat
 from cfcard.fat.mkfs import write_mbr
 from cfcard.fat.stamp import Clock
 
-__all__ = ["LAYOUTS", "README", "Layout", "lay_out"]
+__all__ = ["DIRECTORIES", "LAYOUTS", "README", "Layout", "lay_out"]
 
 Layout = Literal["superfloppy", "mbr"]
 LAYOUTS: tuple[Layout, ...] = ("superfloppy", "mbr")
+
+DIRECTORIES = ("/CA", "/CABAK", "/BACKUP")
 
 README = b"""\
 This card belongs to the certification authority of a gateway. Keep it in a safe place.
@@ -29,6 +32,7 @@ This card belongs to the certification authority of a gateway. Keep it in a safe
 /CA/serial.txt   serial number of the next certificate, hexadecimal
 
 /CABAK           second copies of these files, kept by the gateway; leave them alone
+/BACKUP/*.pem    certificates of devices with their PRIVATE KEYS, kept on request
 
 The gateway makes the files; openssl ca on a PC can use those in /CA as they are.
 """.replace(b"\n", b"\r\n")
@@ -61,7 +65,7 @@ def lay_out(
     fs = Fat(now=now)
     fs.mkfs(device, fat=fat, serial=serial, label=label)
     volume = fs.mount(device)
-    volume.mkdir("/CA")
-    volume.mkdir("/CABAK")
+    for directory in DIRECTORIES:
+        volume.mkdir(directory)
     volume.replace("/README.TXT", README)
     volume.umount()

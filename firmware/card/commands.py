@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 from firmware.card.errors import failure_from_oserror
 from firmware.card.identity import card_identity
+from firmware.card.keys import KeyKind
 from firmware.card.task import CardTask
 from firmware.commands.kinds import Choice, Text
 from firmware.commands.registry import Argument, Call, Operation, Option, Registry, Reply
 from firmware.errors import CommandError
 from firmware.hal import Volume
 from firmware.kernel.booking import booked
-from firmware.rootca.files import DIRECTORIES, KEY
+from firmware.rootca.files import BACKUP, DIRECTORIES, KEY
 
 MODULE = "CARD"
 
@@ -23,7 +24,10 @@ DIRECTORY = 0x4000
 LISTED = 1_000
 """Entries that a listing shows at most: more would fill a terminal for minutes."""
 
-CA_KEYS = tuple(f"{directory}/{KEY}" for directory in DIRECTORIES)
+KEYS = (
+    KeyKind("a root CA's key", "discard-ca", tuple(f"{directory}/{KEY}" for directory in DIRECTORIES)),
+    KeyKind("a device's key", "discard-backup", folder=BACKUP, ending=".pem"),
+)
 """What a format does not take away unless it is told to."""
 
 
@@ -32,6 +36,7 @@ def register_card(registry: Registry, card: CardTask | None, draw_serial: Callab
     commands = CardCommands(card, draw_serial)
     fat = Option("fat", Choice("12", "16", "32"), "kind of FAT; without it, the size's own")
     discard = Option("discard-ca", None, "also when the card holds a root CA, whose key is overwritten")
+    backup = Option("discard-backup", None, "also when it holds devices' keys in /BACKUP, which are overwritten")
     path = Argument("path", Text(), "directory", default="/", path=True)
     for operation in (
         Operation(MODULE, "info", "card, file system and free space", commands.info, query=True),
@@ -39,7 +44,11 @@ def register_card(registry: Registry, card: CardTask | None, draw_serial: Callab
         Operation(MODULE, "mount", "mounts the card that is in", commands.mount),
         Operation(MODULE, "unmount", "lets go of the card, so that it can be taken out", commands.unmount),
         Operation(
-            MODULE, "format", "makes a new file system: everything on the card is lost", commands.format, (fat, discard)
+            MODULE,
+            "format",
+            "makes a new file system: everything on the card is lost",
+            commands.format,
+            (fat, discard, backup),
         ),
         Operation(MODULE, "check", "looks the whole file system over", commands.check, query=True),
     ):
@@ -99,7 +108,8 @@ class CardCommands:
     async def format(self, call: Call) -> Reply:
         fat = call.get("fat")
         card = await self._card()
-        await card.format(int(fat) if fat else None, self._draw_serial(), keys=CA_KEYS, discard=call.flag("discard-ca"))
+        given_up = [kind.option for kind in KEYS if call.flag(kind.option)]
+        await card.format(int(fat) if fat else None, self._draw_serial(), keys=KEYS, given_up=given_up)
         return Reply("formatted and mounted")
 
     async def check(self, call: Call) -> Reply:

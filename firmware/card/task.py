@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from firmware.card.errors import CardFailure, failure_from_oserror
+from firmware.card.keys import KeyKind, first_kept, keys_found, wiped
 from firmware.hal import CardSlot, CheckReport, FileSystem, Led, RepairReport, Volume
 from firmware.kernel import Cancelled, Event, Kernel, Priority, Task
 from firmware.kernel.booking import booked
@@ -42,12 +43,6 @@ CARD_PRESENT = 0
 
 TOLD = 8
 """Lines about a damaged volume at most: the first ones tell the story."""
-
-WIPED_BYTES = 16_384
-"""A larger file is no key."""
-
-UNWIPEABLE = (errno.EIO, errno.EILSEQ, errno.EACCES)
-"""A file that is damaged or marked read-only does not keep a card from being formatted."""
 
 GONE = "the card was removed"
 
@@ -298,15 +293,16 @@ class CardTask:
             self.state = "unmounted"
             self._show()
 
-    async def format(self, fat: int | None, serial: int, *, keys: Sequence[str] = (), discard: bool = False) -> None:
+    async def format(
+        self, fat: int | None, serial: int, *, keys: Sequence[KeyKind] = (), given_up: Sequence[str] = ()
+    ) -> None:
         """Makes a new file system on the card that is in, and mounts it. Everything on it is lost.
 
         Args:
             fat: 12, 16, 32, or None for the size's own.
             serial: number of the new volume.
-            keys: paths of files that nobody should lose by accident.
-            discard: whether they may be lost; their sectors are then overwritten first. What the card's own wear
-                levelling keeps of them is out of anybody's reach but a laboratory's.
+            keys: what nobody should lose by accident.
+            given_up: options that say of a kind of keys that it may be lost; their sectors are then overwritten first.
 
         Raises:
             CardFailure: it cannot be done, and the card is as it was; or it failed on the way, and the card has no file
@@ -314,22 +310,23 @@ class CardTask:
         """
         with self._reserved("format"):
             try:
-                await self._apart(self._format(fat, serial, keys, discard), "card-format")
+                await self._apart(self._format(fat, serial, keys, given_up), "card-format")
             finally:
                 self._show()
 
-    async def _format(self, fat: int | None, serial: int, keys: Sequence[str], discard: bool) -> None:
+    async def _format(self, fat: int | None, serial: int, keys: Sequence[KeyKind], given_up: Sequence[str]) -> None:
         inserted = self.insertions
         steps = self._filesystem.mkfs_steps(self.slot.device, fat=fat, serial=serial)
         try:
             with booked(self.kernel, "card"):
                 volume = self._volume_to_lose()
-                found = _files_among(volume, keys) if volume is not None else []
-                if found and not discard:
-                    raise CardFailure(f"the card holds a root CA's key ({found[0]}): /discard-ca gives it up")
+                found = [(kind, keys_found(volume, kind)) for kind in keys] if volume is not None else []
+                reason = first_kept(found, given_up)
+                if reason is not None:
+                    raise CardFailure(reason)
                 next(steps)  # judges size and kind, and changes nothing
-                if volume is not None:
-                    self._wipe(volume, found)
+            if volume is not None:
+                await self._wipe(volume, [path for _, paths in found for path in paths])
         except OSError as error:
             raise failure_from_oserror(error) from None
         mounted, self.volume = self.volume, None
@@ -358,16 +355,17 @@ class CardTask:
                 raise
             return None
 
-    def _wipe(self, volume: Volume, paths: Sequence[str]) -> None:
-        for path in paths:
+    async def _wipe(self, volume: Volume, paths: Sequence[str]) -> None:
+        for number, path in enumerate(paths):
             try:
-                size_bytes = volume.stat(path)[6]
-                if size_bytes <= WIPED_BYTES:
-                    volume.overwrite(path, bytes(size_bytes))
-            except OSError as error:
-                if error.errno not in UNWIPEABLE:
-                    raise
-                self._say(f"card format: {path} could not be overwritten")
+                with booked(self.kernel, "card"):
+                    done = wiped(volume, path)
+                if not done:
+                    self._say(f"card format: {path} could not be overwritten")
+                await self.kernel.switch()
+            except Cancelled:
+                self._say(f"card format was interrupted: {number + 1} keys are overwritten")
+                raise
 
     def _half_formatted(self, inserted: int, how: str) -> None:
         if self._is_in(inserted):
@@ -383,18 +381,3 @@ class CardTask:
                 return await self._apart(self._in_steps(self._filesystem.check_steps(self.slot.device)), "card-check")
             except OSError as error:
                 raise failure_from_oserror(error) from None
-
-
-def _files_among(volume: Volume, paths: Sequence[str]) -> list[str]:
-    """Those of ``paths`` that are there, or may be: what cannot be read is not known to be gone."""
-    found = []
-    for path in paths:
-        try:
-            volume.stat(path)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                continue
-            if error.errno not in (errno.EIO, errno.EILSEQ):
-                raise
-        found.append(path)
-    return found

@@ -40,11 +40,16 @@ def test_new_card_holds_the_directories_and_a_note(
 ) -> None:
     assert cli("new", "card.img", *options) == 0
     assert cli("ls", "card.img") == 0
-    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["CA/", "CABAK/", "README.TXT"]
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [
+        "CA/",
+        "CABAK/",
+        "BACKUP/",
+        "README.TXT",
+    ]
     assert cli("get", "card.img", "/README.TXT") == 0
     assert Path("README.TXT").read_bytes() == README
     assert cli("check", "card.img") == 0
-    assert "clean, 1 files, 2 directories" in capsys.readouterr().out
+    assert "clean, 1 files, 3 directories" in capsys.readouterr().out
 
 
 def test_image_on_the_host_is_sparse(cli: Cli) -> None:

@@ -167,6 +167,22 @@ def test_one_copy_of_the_key_is_enough_to_refuse_a_format(console: Console, card
     assert only in (console.run("card format", check=False).error or "")
 
 
+def test_a_format_does_not_discard_backups_of_devices_keys_without_being_told(console: Console, card: CardPort) -> None:
+    console.run(CREATE, timeout_ms=600_000)
+    console.run("x509 rootca-issue /key 1024-bit /years 1 /dn-cn dev.example.com /backup", timeout_ms=600_000)
+    (name,) = card.listing("/BACKUP")
+    key = card.read_file(f"/BACKUP/{name}")
+    refused = console.run("card format /discard-ca", check=False, timeout_ms=60_000).error or ""
+    assert f"holds a device's key (/BACKUP/{name}): /discard-backup gives it up" in refused
+    assert card.read_file(f"/BACKUP/{name}") == key
+    assert "PRIVATE KEY" in card.read_file("/CA/cakey.pem").decode(), "nothing was overwritten before the refusal"
+    refused = console.run("card format /discard-backup", check=False, timeout_ms=60_000).error or ""
+    assert "holds a root CA's key (/CABAK/cakey.pem): /discard-ca gives it up" in refused
+    console.run("card format /discard-ca /discard-backup", timeout_ms=60_000)
+    assert key[100:200] not in card.image
+    assert console.run("card ls").text.strip() == "empty"
+
+
 def swapped_at(kinds: str, board: Gateway, other: Callable[[], CardPort]) -> None:
     """Has the card exchanged, and the new one mounted, when this board is next charged for ``kinds``."""
     kernel = board.kernel
