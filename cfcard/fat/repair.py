@@ -11,14 +11,18 @@ anything. A card that forgets what it acknowledged can also leave an entry whose
     2 FATs   broken chains are linked anew where their clusters are free
     3 tree   slots that make no sense are erased, "." and ".." put back, unreadable sectors written anew
     4 FATs   lost clusters are freed, when they are no more than an interrupted update of ours leaves
-    5 hints  FSInfo's count; the FAT's dirty flag, last
+    5 hints  FSInfo's count; the dirty flags, last, and only when nothing is left to be mended
 
 Each step follows a sync, changes one copy of one thing at a time, and leaves a volume from which this can begin again:
 so it may itself be cut anywhere. A FAT sector that is lost on a volume without a second FAT is made anew from the
 directories: exact for files of one cluster, a guess (neighbours) for longer ones.
 
-The dirty flag that a PC keeps in the boot sector is left to the PC: rewriting that sector would stake the whole volume
-on one write, and the flag does no harm here. The one in the FAT is cleared.
+There are two dirty flags, and each has its readers: Windows sets bits in entry 1 of the FAT, Linux the byte in the boot
+sector, at each mount, and takes it away at each unmount, unless it was there before: then it stays until ``fsck.fat``
+has looked, which clears it, too. So both are cleared. The boot sector is the one sector that FAT12 and FAT16 have no
+copy of: it is written last, only where the flag is set (a PC has left the card in a hurry, ours never set it), and one
+bit of it changes, so that a torn write harms nothing. A card that destroys the sector in that very write is one that a
+PC would have lost at its next mount.
 """
 
 from __future__ import annotations
@@ -256,12 +260,19 @@ class _Repair:
             self._done.append("FSInfo: count of free clusters set")
 
     def _clear_dirty(self, best: Survey) -> Generator[None, None, None]:
-        """Step 5: the flags of a PC that did not eject the card."""
+        """Step 5: the flags of a PC that did not eject the card; first the one that the card has twice."""
         bpb, fat = self._bpb, best.fat
         clean = {12: 0, 16: 0x8000, 32: 0x0800_0000}[bpb.kind]
-        if fat.get(1) & clean != clean:
+        was_dirty = fat.get(1) & clean != clean
+        if was_dirty:
             fat.put(1, fat.get(1) | clean)
             yield from self._flush(fat)
+        if bpb.dirty:
+            boot = self._sectors.read(0)
+            boot[bpb.flags_offset] &= ~1
+            self._sectors.write(0, boot)
+            self._sectors.sync()
+        if was_dirty or bpb.dirty:
             self._done.append("dirty flag cleared")
 
 

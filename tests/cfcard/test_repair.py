@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cfcard import FaultyDevice, LogLayer, RamDevice
+from cfcard import FaultyDevice, LogLayer, NoCard, RamDevice
 from cfcard.fat import Fat, Volume
 from cfcard.faults import Fault
 
@@ -108,9 +108,7 @@ def test_half_a_long_name_is_erased_and_the_file_behind_it_stays(card: RamDevice
     assert row[3] == len(LETTER)
 
 
-def test_the_dirty_flag_in_the_fat_is_cleared_and_the_one_in_the_boot_sector_left(
-    card: RamDevice, volume: Volume, fat: int
-) -> None:
+def test_the_dirty_flag_in_the_fat_is_cleared(card: RamDevice, volume: Volume, fat: int) -> None:
     if fat == 12:
         pytest.skip("FAT12 has none in its FAT")
     for copy in range(2):
@@ -121,11 +119,48 @@ def test_the_dirty_flag_in_the_fat_is_cleared_and_the_one_in_the_boot_sector_lef
         spoil(card, lba, bytes(sector))
     assert "dirty flag cleared" in FAT.repair(card).done
     require_whole(card)
-    boot = bytearray(512)
-    card.readblocks(0, boot)
+
+
+def make_dirty(card: RamDevice, volume: Volume) -> bytes:
+    """As Linux leaves a volume that was never unmounted. Gives the boot sector as it was."""
+    before, boot = bytearray(512), bytearray(512)
+    card.readblocks(0, before)
+    boot[:] = before
     boot[volume.bpb.flags_offset] |= 1
     spoil(card, 0, bytes(boot))
+    return bytes(before)
+
+
+def test_the_dirty_flag_in_the_boot_sector_is_cleared_and_nothing_else_of_it(card: RamDevice, volume: Volume) -> None:
+    before = make_dirty(card, volume)
+    assert FAT.repair(card).done == ("dirty flag cleared",)
+    boot = bytearray(512)
+    card.readblocks(0, boot)
+    assert bytes(boot) == before
     assert FAT.repair(card).done == ()
+    assert FAT.check(card).problems == ()
+
+
+def test_the_dirty_flag_stays_while_something_is_left_to_be_mended(card: RamDevice, volume: Volume) -> None:
+    volume.replace("/LOST.BIN", bytes(80_000))
+    parent, entry = volume.tree.existing("/LOST.BIN")
+    parent.erase(entry)
+    parent.commit()
+    make_dirty(card, volume)
+    assert FAT.repair(card).left
+    assert FAT.mount(card).dirty
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.TEAR_HEAD, Fault.TEAR_TAIL])
+def test_clearing_the_dirty_flag_may_be_cut(card: RamDevice, volume: Volume, fault: Fault) -> None:
+    make_dirty(card, volume)
+    faulty = FaultyDevice(card)
+    faulty.arm(fault, at=1)
+    with pytest.raises(NoCard):
+        FAT.repair(faulty)
+    assert FAT.repair(card).clean
+    require_whole(card)
+    assert not FAT.mount(card).dirty
 
 
 def test_two_files_on_the_same_clusters_are_left_alone(card: RamDevice, volume: Volume) -> None:
