@@ -23,6 +23,8 @@ COMMANDS = {
     "run": "run one gateway at the wall clock's pace, with real sockets and a console",
     "card": "make, look into and check CompactFlash cards: images, or real ones in a reader",
     "calibrate": "fit a board model's CPU costs to measured handshake times",
+    "repeat": "repeat a recorded run to the last event, or up to any instant",
+    "storm": "let many phones register over TLS after a power cut, and see what certificates cost",
     "sweep": "cut the power at every write of every operation, and count what is lost",
 }
 """What each subcommand does; its module bears its name."""

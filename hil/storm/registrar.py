@@ -1,0 +1,155 @@
+"""What a storm does to the registrar, heard from its trace and its spans: load by kind, queues, TLS handshakes.
+
+Charges are known by task, and spans begin and end in a task, so what was charged in between is what a handshake cost.
+A handshake is done when the client's Finished has come, which is its last word in every version (RFC 5246 7.3, RFC 8446
+2), and failed when it ended without that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from board.trace import TraceEvent
+from firmware.kernel import Priority
+from hil.storm.gauge import Gauge, Levels
+from hil.timeline.load import LoadCounter
+
+if TYPE_CHECKING:
+    from firmware.kernel import Kernel
+    from hil.gateway import Gateway
+
+HANDSHAKE = "tls server handshake"
+LAST_WORD = "<Finished"
+
+SWITCH = "switch"
+"""What a turn took beyond its charges: dispatches, mostly."""
+
+READY = tuple(f"ready {priority.name.lower()}" for priority in sorted(Priority))
+
+
+@dataclass
+class Shake:
+    """One handshake, from the registrar's side."""
+
+    task: int
+    began_ns: int
+    cpu_ns: int = 0
+    finished: bool = False
+
+
+class RegistrarMeter:
+    """Listens to one gateway; times are counted from ``zero_ns``."""
+
+    def __init__(self, gateway: Gateway, zero_ns: int) -> None:
+        self.cpu_ns: Counter[str] = Counter()
+        """By kind."""
+        self.busy_ns = 0
+        self.shakes: list[Shake] = []
+        """Those that finished."""
+        self.failed: list[Shake] = []
+        self.resets: Counter[str] = Counter()
+        """By cause."""
+        self.queues = {name: Gauge() for name in ("handshakes", *READY)}
+        self.levels = Levels()
+        self._gateway = gateway
+        self._zero_ns = zero_ns
+        self._hz = gateway.model.hz
+        self._load = LoadCounter(self._told)
+        self._charges: list[tuple[int, str, str, int]] = []
+        self._charged_ns = 0
+        self._open: dict[str, Shake] = {}  # by peer
+        self._by_task: dict[int, Shake] = {}
+        self._kernel: Kernel | None = None
+        self._ready = tuple(self.queues[name] for name in READY)
+        self._queued: tuple[int, ...] = ()
+        self._waiting = self.queues["handshakes"]
+        self.attach()
+
+    def attach(self) -> None:
+        """Its program was started, or is running: its spans are ours from now on."""
+        self._give_up()
+        kernel = self._kernel = self._gateway.kernel
+        if kernel is None:
+            return
+        told = kernel.spans
+
+        def span(now_ns: int, kind: str, name: str, value: int | str) -> None:
+            self._span(now_ns - self._zero_ns, kind, name, value)
+            if told is not None:
+                told(now_ns, kind, name, value)
+
+        kernel.spans = span
+
+    def event(self, event: TraceEvent) -> None:
+        """One event of its trace."""
+        time_ns, _, kind, name, value = event
+        if kind == "task":
+            self._turn(time_ns - self._zero_ns, name, int(value))
+        elif kind.startswith("charge:"):
+            self._charge(time_ns - self._zero_ns, kind[7:], name, int(value))
+        elif kind == "reset":
+            self.resets[name] += 1
+            self._charges.clear()
+            self._charged_ns = 0
+
+    def close(self) -> None:
+        """The end: what is open stays unfinished."""
+        self._load.close()
+        self._give_up()
+
+    # -- the CPU
+
+    def _charge(self, time_ns: int, kind: str, task: str, cycles: int) -> None:
+        duration_ns = cycles * 1_000_000_000 // self._hz
+        self._charges.append((time_ns, task, kind, duration_ns))
+        self._charged_ns += duration_ns
+        self.cpu_ns[kind] += duration_ns
+        if self._by_task and self._kernel is not None:
+            shake = self._by_task.get(id(self._kernel.current))
+            if shake is not None:
+                shake.cpu_ns += duration_ns
+
+    def _turn(self, began_ns: int, task: str, held_ns: int) -> None:
+        charges = self._charges
+        rest_ns = held_ns - self._charged_ns
+        if rest_ns > 0:
+            self.cpu_ns[SWITCH] += rest_ns
+            charges.append((began_ns, task, SWITCH, rest_ns))
+        self.busy_ns += held_ns
+        self._load.add(began_ns, held_ns, charges)
+        charges.clear()
+        self._charged_ns = 0
+        kernel = self._kernel
+        if kernel is not None and kernel.queued != self._queued:
+            self._queued = kernel.queued
+            for gauge, number in zip(self._ready, self._queued, strict=True):
+                gauge.set(began_ns + held_ns, number)
+
+    def _told(self, name: str, time_ns: int, values: dict[str, float]) -> None:
+        if "by kind" in name:
+            self.levels.tell(name, time_ns, values)
+
+    # -- handshakes
+
+    def _span(self, now_ns: int, kind: str, of: str, label: int | str) -> None:
+        if label == HANDSHAKE:
+            if kind == "begin":
+                shake = Shake(id(self._kernel.current if self._kernel else None), now_ns)
+                self._open[of] = self._by_task[shake.task] = shake
+            else:
+                self._end(self._open.pop(of, None))
+            self._waiting.set(now_ns, len(self._open))
+        elif kind == "begin" and of in self._open and LAST_WORD in str(label):
+            self._open[of].finished = True
+
+    def _end(self, shake: Shake | None) -> None:
+        if shake is not None:
+            self._by_task.pop(shake.task, None)
+            (self.shakes if shake.finished else self.failed).append(shake)
+
+    def _give_up(self) -> None:
+        """Power went, or the run is over, in the middle of these."""
+        for of in list(self._open):
+            self._end(self._open.pop(of))
