@@ -25,7 +25,7 @@ COMMANDS = {
     "calibrate": "fit a board model's CPU costs to measured handshake times",
     "repeat": "repeat a recorded run to the last event, or up to any instant",
     "storm": "let many phones register over TLS after a power cut, and see what certificates cost",
-    "sweep": "cut the power at every write of every operation, and count what is lost",
+    "sweep": "try something over seeds, models, keys and faults; or cut the power at every write",
 }
 """What each subcommand does; its module bears its name."""
 

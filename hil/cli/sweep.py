@@ -6,13 +6,38 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.sweep.engine import Engine
 
 __all__ = ["add_parser"]
 
 OK, FAILED = 0, 1
 
 EXAMPLES = """\
+scenarios:
+  certificates        a box's life with its certificates: keys, a CA on the card, a connection, a power cycle
+  powerloss           every operation on card and flash, cut at every write, under every failure model
+  FILE.py:FUNCTION    your own: function(case, bench) gives a mapping of names to numbers and texts
+
+Each scenario has its own options: gatebench sweep certificates --help
+
+examples:
+  gatebench sweep certificates --seeds 0:100 --models ip800,ip305 --keys 1024,2048 --out results.parquet
+  gatebench sweep certificates --seeds 0:50 --faults none,pull.toml --out results.csv
+  gatebench sweep phones.py:register --seeds 0:20 --set phones=10,100 --cluster tcp://10.0.0.1:8786
+  gatebench sweep powerloss --full
+"""
+
+GRID_EXAMPLES = """\
+Every combination of the axes is a case. With --out, results are kept while the sweep runs, in FILE.journal: broken off
+however, the same command goes on where it was, and a larger grid adds to it. FILE is written at the end.
+"""
+
+POWERLOSS_EXAMPLES = """\
 examples:
   gatebench sweep powerloss                   a first impression
   gatebench sweep powerloss --full            every card and flash operation, cut everywhere
@@ -22,27 +47,129 @@ examples:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Registers ``sweep`` with its commands."""
+    """Registers ``sweep``. Its scenarios are not known by name, so each is parsed when it is."""
     parser = subparsers.add_parser(
         "sweep",
-        help="cut the power at every write of every operation, and count what is lost",
+        help="try something over seeds, models, keys and faults; or cut the power at every write",
         description="Try something in every way there is, and count.",
+        usage="gatebench sweep SCENARIO [OPTIONS]",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="sweep_command", metavar="COMMAND", required=True)
-    text = "cut every operation on card and flash at write 1, 2, 3 ..., under every failure model"
-    powerloss = commands.add_parser("powerloss", help=text, description=text[0].upper() + text[1:] + ".")
-    powerloss.add_argument("--full", action="store_true", help="all volumes and more samples: two minutes or so")
-    powerloss.add_argument("--json", metavar="FILE", type=Path, help="write the report there, too")
-    powerloss.add_argument(
-        "--seed", type=_seed, metavar="N", help="of what is drawn (default: a new one, which is told)"
+    parser.add_argument("scenario", metavar="SCENARIO", help="what is done in each case")
+    parser.add_argument("options", nargs=argparse.REMAINDER, metavar="OPTIONS", help="of the scenario")
+    parser.set_defaults(run=lambda args: _run(args, type(parser)))
+
+
+def _run(args: argparse.Namespace, parser_class: type[argparse.ArgumentParser]) -> int:
+    powerloss = args.scenario == "powerloss"
+    parser = parser_class(
+        prog=f"gatebench sweep {args.scenario}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=POWERLOSS_EXAMPLES if powerloss else GRID_EXAMPLES,
+        allow_abbrev=False,
     )
-    powerloss.add_argument("--only", metavar="STATE", help="judge this one state again")
-    powerloss.add_argument("--jobs", type=int, metavar="N", help="processes (default: one per core)")
-    powerloss.add_argument("--boards", type=int, default=12, metavar="N", help="cuts of whole boards (default: 12)")
-    powerloss.set_defaults(run=_powerloss)
+    (_add_powerloss_options if powerloss else _add_grid_options)(parser)
+    try:
+        options = parser.parse_args(args.options)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 2
+    return _powerloss(options) if powerloss else _sweep(args.scenario, options)
+
+
+# -- grids
+
+
+def _add_grid_options(parser: argparse.ArgumentParser) -> None:
+    axes = parser.add_argument_group("the grid")
+    axes.add_argument("--seeds", metavar="LIST", default="0:10", help="0:100 (without 100), 1,2,7 (default: 0:10)")
+    axes.add_argument("--models", metavar="LIST", default="ip800", help="models, or model files (default: ip800)")
+    axes.add_argument("--keys", metavar="LIST", default="1024", help="of 1024, 2048, 4096 (default: 1024)")
+    axes.add_argument("--hashes", metavar="LIST", default="SHA256", help="MD5 to SHA512 (default: SHA256)")
+    axes.add_argument("--faults", metavar="LIST", default="none", help="fault plans: TOML files, none (default: none)")
+    axes.add_argument(
+        "--set", metavar="NAME=LIST", action="append", default=[], help="a further axis, for a scenario of your own"
+    )
+    output = parser.add_argument_group("results")
+    output.add_argument("--out", metavar="FILE", type=Path, help=".parquet (needs gatebench[sweep]), .csv or .jsonl")
+    output.add_argument("--fresh", action="store_true", help="forget what FILE and its journal hold")
+    output.add_argument("--retry-errors", action="store_true", help="run those cases of the journal again")
+    work = parser.add_argument_group("workers")
+    work.add_argument("--jobs", metavar="N", type=_jobs, help="processes (default: one per core)")
+    work.add_argument(
+        "--cluster", metavar="ADDRESS", help="a Dask scheduler's, tcp://HOST:8786; local starts one (gatebench[sweep])"
+    )
+
+
+def _sweep(name: str, args: argparse.Namespace) -> int:
+    from hil.errors import RackMisuse
+    from hil.sweep.grid import grid_from_texts
+    from hil.sweep.scenario import scenario_named
+    from hil.sweep.session import run_sweep
+    from hil.sweep.summary import counts_text, failures_text, table_text
+
+    scenario = scenario_named(name)
+    if args.set and not scenario.own_axes:
+        raise RackMisuse(f"--set {args.set[0]}: the scenario {name} has no axes of its own")
+    if args.out is None and (args.fresh or args.retry_errors):
+        raise RackMisuse("--fresh and --retry-errors are about the file of --out, and there is none")
+    grid = grid_from_texts(
+        name,
+        seeds=args.seeds,
+        models=args.models,
+        keys=args.keys,
+        hashes=args.hashes,
+        faults=args.faults,
+        settings=args.set,
+    )
+    finished = run_sweep(scenario, grid, _engine(args), out=args.out, fresh=args.fresh, retry_errors=args.retry_errors)
+    if finished.results:
+        print(table_text(finished.results, scenario.measures))
+    failures = failures_text(finished.results)
+    if failures:
+        print(f"\n{failures}")
+    print(f"\n{counts_text(finished.results, finished.ran, finished.wall_s)}")
+    sys.stdout.flush()
+    if finished.interrupted:
+        kept = "nothing is kept without --out" if args.out is None else "what is done is kept: the same command goes on"
+        print(f"gatebench: interrupted after {len(finished.results):,} of {len(grid):,} cases; {kept}", file=sys.stderr)
+        return FAILED
+    if args.out is not None:
+        print(f"written: {args.out}")
+    return FAILED if failures else OK
+
+
+def _engine(args: argparse.Namespace) -> Callable[[], Engine]:
+    def make() -> Engine:
+        if args.cluster is not None:
+            from hil.sweep.cluster import ClusterEngine
+
+            return ClusterEngine(args.cluster, args.jobs)
+        from hil.sweep.engine import LocalEngine
+
+        return LocalEngine(args.jobs)
+
+    return make
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 1_024:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: 1 to 1024")
+    return int(text)
+
+
+# -- power losses
+
+
+def _add_powerloss_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Cut every operation on card and flash at write 1, 2, 3 ..., under every failure model."
+    parser.add_argument("--full", action="store_true", help="all volumes and more samples: two minutes or so")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the report there, too")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="of what is drawn (default: a new one, which is told)")
+    parser.add_argument("--only", metavar="STATE", help="judge this one state again")
+    parser.add_argument("--jobs", type=_jobs, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--boards", type=int, default=12, metavar="N", help="cuts of whole boards (default: 12)")
 
 
 def _seed(text: str) -> int:

@@ -1,0 +1,145 @@
+"""Workers elsewhere: a Dask cluster, which hands the same tasks to the same function.
+
+On every machine ``pip install gatebench[sweep]`` of the same version, and, one case per process, as each keeps a core
+busy::
+
+    dask scheduler                                       # on one; tells its address
+    dask worker tcp://10.0.0.1:8786 --nworkers auto --nthreads 1     # on all
+
+A scenario's file and fault plans travel with the tasks. Model files do not: name them by a path that every machine has.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from importlib import import_module
+from typing import Any
+
+from hil.errors import EnvironmentRefused
+from hil.sweep.case import Case, Result
+from hil.sweep.engine import WorkerDied
+from hil.sweep.scenario import Scenario
+from hil.sweep.work import code_fingerprint, run_cases
+
+__all__ = ["LOCAL", "ClusterEngine"]
+
+LOCAL = "local"
+"""Instead of an address: a cluster of our own on this machine, to try things out."""
+
+ANSWER_S = 10
+"""How long a scheduler, and the first of its workers, may take to answer."""
+
+RECOUNT_S = 5.0
+"""How often the workers are counted: each time asks the scheduler."""
+
+
+class ClusterEngine:
+    """A Dask cluster.
+
+    Args:
+        address: of its scheduler, for example ``tcp://10.0.0.1:8786``; or ``local``.
+        workers: of a cluster of our own; None takes one per core.
+
+    Raises:
+        EnvironmentRefused: Dask is not installed, nobody answers there, or the workers run other code than we do.
+    """
+
+    def __init__(self, address: str, workers: int | None = None) -> None:
+        distributed = _distributed()
+        self.deaths: tuple[type[BaseException], ...] = (distributed.scheduler.KilledWorker,)
+        self._address = address
+        self._cluster: Any = None
+        self._client: Any = None
+        self._counted_s = -math.inf
+        self._count = 1
+        try:
+            if address == LOCAL:
+                self._cluster = _own_cluster(distributed, workers or os.cpu_count() or 1)
+            self._client = _client(distributed, address, self._cluster)
+            self._executor = self._client.get_executor()
+            self._check_workers()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def workers(self) -> int:
+        """How many there are: they may come and go."""
+        now_s = time.monotonic()
+        if now_s - self._counted_s > RECOUNT_S:
+            self._count, self._counted_s = max(1, len(self._client.nthreads())), now_s
+        return self._count
+
+    def submit(self, scenario: Scenario, cases: Sequence[Case]) -> Future[list[Result]]:
+        if self._client.status != "running":
+            raise EnvironmentRefused(f"cluster {self._address}: the scheduler has gone")
+        future: Future[list[Result]] = self._executor.submit(run_cases, scenario, cases)
+        return future
+
+    def alone(self, scenario: Scenario, case: Case) -> Result:
+        try:
+            return self.submit(scenario, [case]).result()[0]
+        except self.deaths:
+            raise WorkerDied("on every one of the workers that the cluster tried") from None
+
+    def stop(self) -> None:
+        """What has not begun is cancelled with the client; what runs ends by itself, and nobody hears of it."""
+
+    def close(self) -> None:
+        for part in (self._client, self._cluster):
+            if part is not None:
+                part.close()
+        self._client = self._cluster = None
+
+    def _check_workers(self) -> None:
+        """Waits for the first worker, and asks all that are there what code they run."""
+        try:
+            self._client.wait_for_workers(1, timeout=ANSWER_S)
+        except TimeoutError:
+            raise EnvironmentRefused(f"cluster {self._address}: no worker within {ANSWER_S} s") from None
+        own = code_fingerprint()
+        for worker, found in self._client.run(_code_of_worker, on_error="return").items():
+            if isinstance(found, BaseException):
+                text = f"gatebench cannot be loaded: {type(found).__name__}: {found}"
+                raise EnvironmentRefused(f"cluster {self._address}: worker {worker}: {text}")
+            if found != own:
+                text = "runs another gatebench than this one, and would give other results"
+                raise EnvironmentRefused(f"cluster {self._address}: worker {worker} {text}")
+
+
+def _code_of_worker() -> str:
+    return code_fingerprint()
+
+
+def _distributed() -> Any:
+    """Dask. Loaded only when a cluster is asked for; it has no types."""
+    try:
+        import_module("distributed.scheduler")
+        return import_module("distributed")
+    except ImportError as error:
+        text = "--cluster needs Dask: pip install 'gatebench[sweep]'"
+        raise EnvironmentRefused(f"{text} ({error.name} is missing)") from error
+
+
+def _own_cluster(distributed: Any, workers: int) -> Any:
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _client(distributed: Any, address: str, cluster: Any) -> Any:
+    # A refusal is told in one line of ours; what Dask logs of it besides goes nowhere.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        return distributed.Client(cluster or address, timeout=ANSWER_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EnvironmentRefused(f"cluster {address}: the scheduler does not answer: {reason}") from error

@@ -1,0 +1,226 @@
+"""Running cases on workers: the loop that hands them out, and the workers on this machine.
+
+::
+
+    cases --chunks--> worker ---+--> results, as they come
+                      worker ---+
+                      worker  X     died: nobody knows which of the cases in flight it was
+                        |
+                        +--> every suspect again, one at a time: the one that kills a worker once more is the culprit
+
+A case is tried at most twice, and a worker's death costs one case. On a cluster the same loop hands out the same tasks.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for_end
+from multiprocessing.process import BaseProcess
+from typing import Protocol
+
+from hil.sweep.case import Case, Result
+from hil.sweep.scenario import Scenario
+from hil.sweep.work import run_cases
+
+__all__ = ["Engine", "LocalEngine", "WorkerDied", "closing", "results"]
+
+AHEAD = 2
+"""Chunks in flight per worker: one that runs, and one that waits behind it."""
+
+CHUNK_S = 0.25
+"""Host time that a chunk should take: long against handing it over, short against what a broken-off sweep may lose."""
+
+LARGEST_CHUNK = 64
+
+TICK_S = 1.0
+"""How often the loop gives an empty batch while nothing comes: whoever shows progress gets a turn."""
+
+
+class WorkerDied(Exception):
+    """A worker ended in the middle of a case; the text says how."""
+
+
+class Engine(Protocol):
+    """Something with workers.
+
+    Attributes:
+        deaths: what ``submit`` or its future raises when a worker died, and whose case it was is not known.
+    """
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def deaths(self) -> tuple[type[BaseException], ...]: ...
+
+    def submit(self, scenario: Scenario, cases: Sequence[Case]) -> Future[list[Result]]:
+        """Hands a chunk over. EnvironmentRefused, there or in the future, when there is nobody left to take it."""
+
+    def alone(self, scenario: Scenario, case: Case) -> Result:
+        """Runs one case while nothing else runs. WorkerDied when it killed its worker."""
+
+    def stop(self) -> None:
+        """Ends what runs, at once: nobody waits for it."""
+
+    def close(self) -> None:
+        """Gives the workers back."""
+
+
+@contextmanager
+def closing(engine: Engine) -> Iterator[Engine]:
+    """The engine, closed at the end; stopped first where the end is an exception."""
+    try:
+        yield engine
+    except BaseException:
+        engine.stop()
+        raise
+    finally:
+        engine.close()
+
+
+def results(engine: Engine, scenario: Scenario, cases: Iterable[Case]) -> Iterator[list[Result]]:
+    """Runs all cases; gives batches of results as they come, now and then an empty one."""
+    hand = _Hand(engine, scenario, deque(cases))
+    while hand.waiting or hand.running or hand.suspects:
+        hand.give()
+        for future in wait(hand.running, TICK_S, FIRST_COMPLETED).done if hand.running else ():
+            yield hand.take(future)
+        if hand.suspects and not hand.running:
+            yield [hand.try_alone()]
+        else:
+            yield []
+
+
+class _Hand:
+    """What waits, what runs, and what was running when a worker died."""
+
+    def __init__(self, engine: Engine, scenario: Scenario, waiting: deque[Case]) -> None:
+        self.waiting = waiting
+        self.running: dict[Future[list[Result]], list[Case]] = {}
+        self.suspects: deque[Case] = deque()
+        self._engine = engine
+        self._scenario = scenario
+        self._case_s = CHUNK_S  # one case per chunk to begin with
+
+    def give(self) -> None:
+        """Keeps the workers busy; while there are suspects, only those that are still whole."""
+        while self.waiting and len(self.running) < self._engine.workers * AHEAD:
+            chunk = [self.waiting.popleft() for _ in range(self._chunk_size())]
+            try:
+                self.running[self._engine.submit(self._scenario, chunk)] = chunk
+            except self._engine.deaths:
+                if self.running:
+                    self.waiting.extendleft(reversed(chunk))
+                else:
+                    self.suspects += chunk  # or nobody would ever be tried
+                return
+
+    def take(self, future: Future[list[Result]]) -> list[Result]:
+        """The results of a chunk that has ended."""
+        chunk = self.running.pop(future)
+        try:
+            batch = future.result()
+        except self._engine.deaths:
+            self.suspects += chunk
+            return []
+        for result in batch:
+            self._case_s = max(1e-4, 0.9 * self._case_s + 0.1 * result.host_s)
+        return batch
+
+    def try_alone(self) -> Result:
+        case = self.suspects.popleft()
+        try:
+            return self._engine.alone(self._scenario, case)
+        except WorkerDied as death:
+            return Result(case, "error", f"its worker died: {death}")
+
+    def _chunk_size(self) -> int:
+        """More when cases are quick; towards the end less, so that no worker is left with a long chunk."""
+        count = len(self.waiting)
+        fair = -(-count // (self._engine.workers * AHEAD))
+        return min(count, max(1, min(LARGEST_CHUNK, int(CHUNK_S / self._case_s), fair)))
+
+
+class LocalEngine:
+    """Processes on this machine.
+
+    Args:
+        workers: how many; None takes one per core.
+    """
+
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self._others = set(multiprocessing.active_children())
+        self._pool: ProcessPoolExecutor | None = None
+        self._lone: ProcessPoolExecutor | None = None
+
+    def submit(self, scenario: Scenario, cases: Sequence[Case]) -> Future[list[Result]]:
+        if self._lone is not None:
+            self.close()
+        if self._pool is None:
+            self._pool = _new_pool(self.workers)
+        return self._pool.submit(run_cases, scenario, cases)
+
+    def alone(self, scenario: Scenario, case: Case) -> Result:
+        if self._pool is not None:
+            self.close()
+        if self._lone is None:
+            self._lone = _new_pool(1)
+        future = self._lone.submit(run_cases, scenario, [case])
+        workers = self._processes()
+        try:
+            return future.result()[0]
+        except BrokenProcessPool:
+            self.close()
+            raise WorkerDied(_death_of(workers)) from None
+
+    def stop(self) -> None:
+        for process in self._processes():
+            process.kill()
+
+    def close(self) -> None:
+        for pool in (self._pool, self._lone):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+        self._pool = self._lone = None
+
+    def _processes(self) -> set[BaseProcess]:
+        return set(multiprocessing.active_children()) - self._others
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    # Started anew rather than forked: whatever threads and files this process has, no worker inherits them.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _become_worker)
+
+
+def _become_worker() -> None:
+    """Leaves Ctrl-C to the process that started us, and ends with it, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
+
+
+def _death_of(workers: Iterable[BaseProcess]) -> str:
+    codes = [process.exitcode for process in workers if process.exitcode]
+    if not codes:
+        return "nobody knows how"
+    if codes[0] > 0:
+        return f"exit code {codes[0]}"
+    name = signal.Signals(-codes[0]).name
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
