@@ -39,6 +39,18 @@ class RecordedClock(VirtualClock):
         self.depth = 0
         self.driver: Driver | None = None
 
+    def step(self) -> bool:
+        """As VirtualClock's."""
+        self.events += 1
+        self.depth += 1
+        try:
+            if super().step():
+                return True
+        finally:
+            self.depth -= 1
+        self.events -= 1
+        return False
+
     def run_until(self, when_ns: int) -> None:
         """As VirtualClock's."""
         driver = self.driver
@@ -77,11 +89,3 @@ class RecordedClock(VirtualClock):
         """Those asked for since then that are still to come, in the order in which they were."""
         fresh = [(number, alarm) for _, number, alarm in self._heap if number > asked and alarm.pending]
         return [alarm for _, alarm in sorted(fresh, key=itemgetter(0))]
-
-    def _arrive(self, when_ns: int) -> None:
-        self.events += 1
-        self.depth += 1
-        try:
-            super()._arrive(when_ns)
-        finally:
-            self.depth -= 1

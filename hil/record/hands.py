@@ -25,10 +25,10 @@ class Hands:
     """Does on ``bench`` what was done on another. BoardError and OSError as the boards raise them.
 
     Args:
-        watch: called whenever a gateway has been made.
+        watch: called with the bench whenever a gateway has been made.
     """
 
-    def __init__(self, bench: Bench, watch: Callable[[], None] | None = None) -> None:
+    def __init__(self, bench: Bench, watch: Callable[[Bench], None] | None = None) -> None:
         self._bench = bench
         self._watch = watch
         self._cards: dict[int, CompactFlash] = {}
@@ -101,7 +101,7 @@ class Hands:
         )
         self._bench.place(gateway, facts, facts["factory"])
         if self._watch is not None:
-            self._watch()
+            self._watch(self._bench)
 
     def _power(self, number: int, on: bool) -> None:
         gateway = self._gateway(number)

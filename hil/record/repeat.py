@@ -25,6 +25,7 @@ from hil.errors import DeviceFailure, EnvironmentRefused, RackMisuse
 from hil.record.clock import RecordedClock
 from hil.record.file import BETWEEN, Action, Record, record_from_file
 from hil.record.hands import Hands
+from hil.record.recorder import versions
 
 
 class RepeatDiffers(DeviceFailure):
@@ -38,12 +39,14 @@ class RepeatClock(RecordedClock):
         super().__init__()
         self.on_event: Callable[[], None] | None = None
 
-    def _arrive(self, when_ns: int) -> None:
-        alarm = self._heap[0][2]
-        callback, look = alarm.callback, self.on_event
-        if callback is not None and look is not None:
-            alarm.callback = partial(_both, look, callback)
-        super()._arrive(when_ns)
+    def step(self) -> bool:
+        """As VirtualClock's."""
+        next_ns, look = self.next_ns, self.on_event
+        if look is not None and next_ns is not None and next_ns <= self._limit_ns:
+            alarm = self._heap[0][2]
+            assert alarm.callback is not None
+            alarm.callback = partial(_both, look, alarm.callback)
+        return super().step()
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
@@ -56,7 +59,7 @@ class Repeat:
 
     Args:
         program: what the boards ran instead of the firmware; a record that was made so needs it.
-        watch: called with each gateway as soon as it is there.
+        watch: called whenever a gateway has been made.
 
     Raises:
         RackMisuse: the program is missing.
@@ -67,7 +70,7 @@ class Repeat:
         record: Record,
         *,
         program: Callable[[Board], Program] | None = None,
-        watch: Callable[[], None] | None = None,
+        watch: Callable[[Bench], None] | None = None,
     ) -> None:
         facts = record.facts
         if facts.program and program is None:
@@ -116,6 +119,15 @@ class Repeat:
             self._differ(f"digest {self.record.facts.digest}", f"digest {self.bench.trace.digest()}")
         if self.difference is not None:
             raise self.difference
+
+    def reasons(self) -> list[str]:
+        """What may be why it differs: things done that are not recorded, other versions."""
+        facts, here = self.record.facts, versions()
+        return facts.doubts + [
+            f"{name} is {here[name]} here, and was {recorded}"
+            for name, recorded in facts.versions.items()
+            if name in here and here[name] != recorded
+        ]
 
     # -- where it is
 
