@@ -120,7 +120,17 @@ class Board:
         self.leds: Mapping[str, Led] = {name: Led(clock, cpu, trace=trace, name=name) for name in model.leds}
         self.button_part = Button(clock, Pin(clock, cpu, trace=trace, name="button"))
         self.button = self.button_part.pin
-        self.slot = Slot(clock, cpu, Pin(clock, cpu, trace=trace, name="cd"), trace=trace) if model.has_slot else None
+        self.slot = (
+            Slot(
+                clock,
+                cpu,
+                Pin(clock, cpu, trace=trace, name="cd"),
+                bus_bytes_per_s=model.slot_bytes_per_s,
+                trace=trace,
+            )
+            if model.has_slot
+            else None
+        )
         self.network = Ethernet(clock, cpu, address or "-".join(f"{byte:02x}" for byte in mac))
         self.sensor = Temperature(clock, ambient=model.ambient, rise=model.temperature_rise)
         self.reset_cause = "power-on"

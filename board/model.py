@@ -22,6 +22,9 @@ MODELS = Path(__file__).parent / "models"
 LED_NAMES = ("ready", "eth0", "eth1", "cf")
 """Every board has ``ready``; the others show a link, or the card's activity."""
 
+PIO_CYCLE_NS = (600, 383, 240, 180, 120)
+"""How long a word of 16 bits takes in PIO mode 0 to 4 (ATA/ATAPI-6, "register transfer to and from device")."""
+
 FIGURES = (
     "cpu.mhz",
     "cpu.cost_table",
@@ -30,6 +33,7 @@ FIGURES = (
     "memory.flash_program_us",
     "memory.flash_erase_us",
     "slot.present",
+    "slot.pio_mode",
     "uart.baudrate",
     "ethernet.ports",
     "leds.names",
@@ -57,6 +61,8 @@ class Model:
     flash_program_ns: int
     flash_erase_ns: int
     has_slot: bool
+    slot_bytes_per_s: int
+    """The slot's bus limit, whatever card is in."""
     uart_baudrate: int
     ethernet_ports: int
     leds: tuple[str, ...]
@@ -112,6 +118,7 @@ def model_from_file(path: Path) -> Model:
         flash_program_ns=memory.integer("flash_program_us", 1, 100_000) * 1_000,
         flash_erase_ns=memory.integer("flash_erase_us", 1, 10_000_000) * 1_000,
         has_slot=sections["slot"].flag("present"),
+        slot_bytes_per_s=2_000_000_000 // PIO_CYCLE_NS[sections["slot"].integer("pio_mode", 0, len(PIO_CYCLE_NS) - 1)],
         uart_baudrate=sections["uart"].integer("baudrate", 50, 4_000_000),
         ethernet_ports=sections["ethernet"].integer("ports", 1, 8),
         leds=_leds(sections["leds"]),

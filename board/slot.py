@@ -37,6 +37,9 @@ BOUNCE_US = (400, 700, 1_500, 1_650, 3_200, 3_300)
 """When the detect contact flips again after it first touched or parted: an assumption, within the 10 ms in which
 mechanical contacts settle. Even in number, so that it ends where it began to go."""
 
+FASTEST_BYTES_PER_S = 16_666_666
+"""PIO mode 4: 16 bits in 120 ns."""
+
 ActivityHook = Callable[[str], None]
 """``hook("read")`` or ``hook("write")``, once per transfer."""
 
@@ -70,8 +73,8 @@ class Card(Protocol):
 
     def write_us(self, sectors: int, /) -> int: ...
 
-    def power_on(self) -> None:
-        """It was put in, and gets power."""
+    def power_on(self, bus_bytes_per_s: int, /) -> None:
+        """It was put in, and gets power; the slot moves so many bytes in a second at most."""
         ...
 
     def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int, /) -> int:
@@ -113,6 +116,7 @@ class Slot:
 
     Args:
         detect: the card-detect pin, 1 while empty.
+        bus_bytes_per_s: what the bus to the card moves at most.
         bounce_us: when the contact flips after each edge; an even number of rising times, () for a clean edge.
         trace: gets ``card`` events: ``insert``, ``remove``, and ``read`` or ``write`` with ``lba+count``.
     """
@@ -123,6 +127,7 @@ class Slot:
         cpu: Cpu,
         detect: Pin,
         *,
+        bus_bytes_per_s: int = FASTEST_BYTES_PER_S,
         bounce_us: Sequence[int] = BOUNCE_US,
         trace: BoardTrace | None = None,
     ) -> None:
@@ -139,6 +144,7 @@ class Slot:
         self.write_protected = False
         """A fault to inject: the card refuses writes, EROFS. CompactFlash cards have no switch for it."""
         self.on_activity: ActivityHook | None = None
+        self._bus_bytes_per_s = bus_bytes_per_s
         self._hooks: tuple[CardHook, ...] = ()
         self.bounce(bounce_us)
 
@@ -165,7 +171,7 @@ class Slot:
             raise BoardError("the slot has a card in it: remove it first")
         self._card = card
         self.insertions += 1
-        card.power_on()
+        card.power_on(self._bus_bytes_per_s)
         self._record(self._clock.now_ns, "insert", self.insertions)
         self._swing(0)
         for hook in self._hooks:

@@ -50,8 +50,10 @@ class Timing:
     erase_us: int = 5_000
     """How long it takes then (assumed)."""
 
-    def transfer_us(self, sectors: int) -> int:
-        return -(-sectors * SECTOR_BYTES * 1_000_000 // self.bytes_per_s)
+    def transfer_us(self, sectors: int, bus_bytes_per_s: int = 0) -> int:
+        """Microseconds on a bus that moves so many bytes in a second; 0 for one that never holds a card up."""
+        bytes_per_s = min(self.bytes_per_s, bus_bytes_per_s or self.bytes_per_s)
+        return -(-sectors * SECTOR_BYTES * 1_000_000 // bytes_per_s)
 
 
 class _Pauses:
@@ -141,6 +143,7 @@ class CompactFlash:
         self.model = model
         self.timing = timing or Timing()
         self._pauses = _Pauses(self.timing)
+        self._bus_bytes_per_s = 0
         self.write_protected = write_protected or bool(getattr(backend, "write_protected", False))
 
     @property
@@ -157,11 +160,11 @@ class CompactFlash:
 
     def read_us(self, sectors: int) -> int:
         """Microseconds that one command reading ``sectors`` sectors takes."""
-        return self.timing.read_command_us + self.timing.transfer_us(sectors)
+        return self.timing.read_command_us + self.timing.transfer_us(sectors, self._bus_bytes_per_s)
 
     def write_us(self, sectors: int) -> int:
         """Microseconds that one command writing ``sectors`` sectors takes."""
-        return self.timing.write_command_us + self.timing.transfer_us(sectors)
+        return self.timing.write_command_us + self.timing.transfer_us(sectors, self._bus_bytes_per_s)
 
     def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int) -> int:
         """Nanoseconds that sector ``lba`` takes beyond ``base_ns``; to be asked once before each, in their order."""
@@ -172,8 +175,9 @@ class CompactFlash:
             pause_ns += self.faults.delay_ns(Event(kind), lba, base_ns + pause_ns)
         return pause_ns
 
-    def power_on(self) -> None:
-        """It was put into a slot: it sleeps, and knows of no block that was written to."""
+    def power_on(self, bus_bytes_per_s: int = 0) -> None:
+        """It was put into a slot with such a bus: it sleeps, and knows of no block that was written to."""
+        self._bus_bytes_per_s = bus_bytes_per_s
         self._pauses.reset()
 
     def break_by(

@@ -46,6 +46,7 @@ def test_the_law_of_key_lengths_holds_on_every_model(name: str) -> None:
 def test_the_telephone_has_no_slot() -> None:
     assert not model_named("ip232").has_slot
     assert model_named("ip800").has_slot
+    assert model_named("ip800").slot_bytes_per_s == 16_666_666
 
 
 def test_a_model_is_read_once_however_many_boards_have_it() -> None:
@@ -83,6 +84,7 @@ def test_a_cost_table_of_ones_own_goes_before_ours(own: Path) -> None:
         ('"ppc"', '"z80"', "ip800.toml: cpu.cost_table = 'z80': there is no costs/z80.toml"),
         ("flash_kib = 8_192", "flash_kib = 8_191", "memory.flash_kib = 8191: must be a multiple of 4"),
         ("present = true", "present = 1", "ip800.toml: slot.present = 1: must be true or false"),
+        ("pio_mode = 4", "pio_mode = 5", "ip800.toml: slot.pio_mode = 5: must be a whole number from 0 to 4"),
         ('names = ["ready", ', "names = [", "must hold ready, and else only eth0, eth1, cf"),
         ('names = ["ready", ', 'names = ["ready", "ready", ', "must not repeat anything"),
         ("ambient = 25.0", "ambient = 900", "temperature.ambient = 900: must be a number from -40 to 85"),

@@ -48,8 +48,8 @@ class FakeCard:
     def write_us(self, sectors: int, /) -> int:
         return 500 + 300 * sectors
 
-    def power_on(self) -> None:
-        self.asked.clear()
+    def power_on(self, bus_bytes_per_s: int, /) -> None:
+        self.bus_bytes_per_s = bus_bytes_per_s
 
     def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int, /) -> int:
         self.asked.append((kind, lba, now_ns, base_ns))
@@ -175,6 +175,11 @@ def test_a_pause_of_the_card_comes_before_its_sector(slot: Slot, card: FakeCard,
     assert card.content.count(0x55) == 512
     assert cpu.now_ns == (500 + 600) * US + 5 * MS
     assert card.asked == [("write", 0, 0, 550 * US), ("write", 1, 550 * US, 550 * US)]
+
+
+def test_a_card_is_told_how_fast_the_slot_is(clock: VirtualClock, cpu: Cpu, detect: Pin, card: FakeCard) -> None:
+    Slot(clock, cpu, detect, bus_bytes_per_s=3_333_333).insert(card)
+    assert card.bus_bytes_per_s == 3_333_333
 
 
 def test_who_watches_the_slot_is_told_of_cards(slot: Slot, card: FakeCard) -> None:

@@ -7,9 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from cfcard import CardProtected, CompactFlash, ImageDevice, NoCard, RamDevice, Timing
+from cfcard import (
+    ArmedRules,
+    CardProtected,
+    CompactFlash,
+    Event,
+    Fault,
+    ImageDevice,
+    NoCard,
+    RamDevice,
+    Rule,
+    Timing,
+)
 from cfcard.fat import write_mbr
 from cfcard.identify import geometry_from_sectors, identify_block, string_from_identify
+
+US = 1_000
 
 
 def test_identify_is_that_of_a_compactflash_card() -> None:
@@ -55,6 +68,62 @@ def test_time_has_a_part_per_command_and_a_part_per_sector() -> None:
     assert card.read_us(100) == 300 + 10_240
     slow = CompactFlash(RamDevice(1 << 20), timing=Timing(read_command_us=1000, write_command_us=2000, bytes_per_s=512))
     assert (slow.read_us(2), slow.write_us(1)) == (2_001_000, 1_002_000)
+
+
+def test_a_slow_bus_holds_a_card_up_and_a_fast_one_does_not() -> None:
+    card = CompactFlash(RamDevice(1 << 20))
+    card.power_on(16_666_666)
+    assert card.read_us(1) == 300 + 103
+    card.power_on(2_000_000_000 // 600)
+    assert card.read_us(1) == 300 + 154
+
+
+def test_a_card_falls_asleep_and_takes_its_time_to_wake_up() -> None:
+    card = CompactFlash(RamDevice(1 << 20))
+    assert card.pause_ns("read", 0, 0, 400 * US) == 2_000 * US, "it sleeps when it is put in"
+    ends_ns = 2_400 * US
+    assert card.pause_ns("read", 1, ends_ns, 100 * US) == 0
+    ends_ns += 100 * US
+    assert card.pause_ns("read", 1, ends_ns + 4_999 * US, 100 * US) == 0
+    ends_ns += 5_099 * US
+    assert card.pause_ns("write", 1, ends_ns + 5_000 * US, 100 * US) == 2_000 * US
+    card.power_on()
+    assert card.pause_ns("read", 0, ends_ns, 0) == 2_000 * US
+    wakeful = CompactFlash(RamDevice(1 << 20), timing=Timing(wake_us=0))
+    assert wakeful.pause_ns("read", 0, 10**12, 0) == 0
+
+
+def erasing(timing: Timing, lbas: list[int], kind: str = "write") -> list[int]:
+    """Which of these writes, by their number from 0, had to wait for an erase."""
+    card = CompactFlash(RamDevice(1 << 30), timing=timing)
+    return [i for i, lba in enumerate(lbas) if card.pause_ns(kind, lba, i, 0)]
+
+
+def test_every_64th_new_erase_block_makes_a_write_wait() -> None:
+    timing = Timing(wake_us=0)
+    block = 128 * 1024 // 512
+    assert erasing(timing, [block * n for n in range(200)]) == [63, 127, 191]
+    assert erasing(timing, [block * n for n in range(200)], "read") == []
+    assert erasing(timing, list(range(block * 63))) == [], "63 blocks, every sector of them"
+    assert erasing(timing, [block * (n % 63) for n in range(1_000)]) == [], "the same ones again are not new"
+    card = CompactFlash(RamDevice(1 << 30), timing=timing)
+    assert [card.pause_ns("write", block * n, n, 0) for n in range(64)][-1] == 5_000 * US
+
+
+def test_how_and_when_a_card_erases_can_be_set_and_switched_off() -> None:
+    assert erasing(Timing(wake_us=0, erase_every=2, erase_block_bytes=1024), [0, 1, 2, 4, 6]) == [2, 4]
+    assert erasing(Timing(wake_us=0, erase_every=0), list(range(0, 1 << 20, 256))) == []
+    assert erasing(Timing(wake_us=0, erase_us=0), list(range(0, 1 << 20, 256))) == []
+
+
+def test_a_slow_card_takes_longer_for_the_sectors_that_its_rule_names() -> None:
+    card = CompactFlash(RamDevice(1 << 20), timing=Timing(wake_us=0))
+    rules = ArmedRules()
+    card.break_by(rules, cut=NoCard, pull=NoCard)
+    rules.arm(Rule(Fault.SLOW, Event.WRITE, delay_ms=20, sector=(4, 5)))
+    rules.arm(Rule(Fault.SLOW, Event.READ, factor=3, at=2))
+    assert [card.pause_ns("write", lba, lba, 100) for lba in (3, 4, 5, 6)] == [0, 20_000 * US, 20_000 * US, 0]
+    assert [card.pause_ns("read", 0, n, 100) for n in range(3)] == [0, 200, 200]
 
 
 def test_write_protection_is_the_cards_word() -> None:
