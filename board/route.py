@@ -139,6 +139,7 @@ class Route:
         "_segment",
         "_since_ns",
         "_stream",
+        "_timed_out",
         "_waiting",
     )
 
@@ -153,6 +154,7 @@ class Route:
         self._rto_ns = RTO_NS
         self._duplicates = 0
         self._heard = False  # the last that was sent again was acknowledged
+        self._timed_out = False  # the next is sent again because nothing was heard, and not because of what was heard
 
     @property
     def calm(self) -> bool:
@@ -227,6 +229,8 @@ class Route:
             self._forget()
             self._stream.give_up()
         else:
+            if self._timed_out:
+                self._rto_ns = min(2 * self._rto_ns, MOST_RTO_NS)
             self._heard = False
             self._try_after(now_ns)
 
@@ -249,9 +253,9 @@ class Route:
             self._try_at(now_ns + 2 * self._path.latency_ns)
 
     def _try_after(self, now_ns: int) -> None:
-        """Sends again after the retransmission time-out, and doubles it; the last time just before giving up."""
+        """Sends again after the retransmission time-out, the last time just before giving up."""
         self._try_at(min(now_ns + self._rto_ns, self._last_ns()))
-        self._rto_ns = min(2 * self._rto_ns, MOST_RTO_NS)
+        self._timed_out = True
 
     def _try_by(self, when_ns: int) -> None:
         if self._alarm is None or self._alarm.when_ns > when_ns:
@@ -261,6 +265,7 @@ class Route:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._clock.at(when_ns, self._retransmit)
+        self._timed_out = False
 
     def _first_rto_ns(self) -> int:
         return max(RTO_NS, 2 * self._path.latency_ns)

@@ -69,7 +69,8 @@ class Bench:
         """The command that repeats this run, for the text of failures."""
         self.streams = Streams(seed)
         self.lan = Lan(self.clock, self.streams)
-        """What joins the gateways, and the bench's own clients to them: latency, loss, cuts. Quiet to begin with."""
+        """What joins the gateways, and the bench's own clients to them: ``lan.loss = 0.01``, ``lan.latency_ms = 2``,
+        ``lan.cut(gateway)``, ``lan.link(gateway).jitter_ms = 5``. Quiet to begin with; real sockets are not on it."""
         self.program = program
         self._wall_ns = wall_ns
         self._record_path = None if isinstance(record, bool) else record

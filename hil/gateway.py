@@ -255,7 +255,7 @@ class Gateway:
         return self.board.network
 
     def connect(self, port: int) -> NetClient:
-        """A TCP connection from outside, in virtual time; ``status`` tells how it goes."""
+        """A TCP connection from outside, over the bench's LAN and in virtual time; ``status`` tells how it goes."""
         return NetClient(self.bench.clock, self.board.network.accept("bench", port), self.bench.recorder)
 
     # -- saving

@@ -117,6 +117,15 @@ def test_three_segments_behind_a_lost_one_bring_it_back_a_round_trip_later(world
     assert seen[-1] == (began_ns + 3 * LATENCY_NS, 5 * SEGMENT_BYTES)
 
 
+def test_what_is_lost_a_second_time_after_a_round_trip_waits_for_the_time_out(world, pair, lose):
+    ours, theirs = pair
+    lose(0, 4)
+    began_ns, seen = world.clock.now_ns, arrivals(world.clock, theirs)
+    ours.write(bytes(4 * SEGMENT_BYTES))
+    world.clock.run_for(5 * S)
+    assert seen[-1] == (began_ns + 2 * LATENCY_NS + S + LATENCY_NS, 4 * SEGMENT_BYTES)
+
+
 def test_two_behind_it_are_not_enough_and_a_later_write_is_a_third(world, pair, lose):
     ours, theirs = pair
     lose(0)
