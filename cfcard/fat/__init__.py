@@ -5,6 +5,7 @@
 ``bpb``            the boot sector
 ``table``          the file allocation table, chains, free clusters
 ``claims``         free clusters that open files have put by
+``tally``          how many clusters are free, page by page
 ``fsinfo``         FAT32's count of free clusters
 ``tree``           finding a path; directories in memory; open files
 ``directory``      where entries go, and in which order
@@ -20,6 +21,7 @@
 ``check``          looks for damage
 ``repair``         mends what a cut left
 ``survey``         what there is to mend
+``copies``         both FATs in memory, for ``repair``
 ``sectors``        the volume's window onto its device
 =================  =============================================================
 """

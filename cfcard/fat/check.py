@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
 from cfcard.errors import SectorError, VolumeCorrupt
 from cfcard.fat.bpb import Bpb
+from cfcard.fat.copies import MAX_FAT_SECTORS, READ_SECTORS, STRETCH
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector
@@ -31,9 +32,6 @@ __all__ = ["CheckReport", "check", "check_steps"]
 
 MAX_PROBLEMS = 100
 """A volume of noise has thousands; the first ones tell the story."""
-
-READ_SECTORS = 64
-"""Sectors per transfer, and per step: some 7 ms of a card's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,10 @@ def check_steps(device: BlockDevice, /) -> Generator[None, None, CheckReport]:
     try:
         run.boot()
         yield
-        yield from run.fats()
-        yield from run.tree()
-        run.rest()
+        if run.is_short_enough():
+            yield from run.fats()
+            yield from run.tree()
+            run.rest()
     except _TooMany:
         run.problems.append("more problems than these: not looked at any further")
     return CheckReport(tuple(run.problems), run.files, run.directories, bpb.clusters, run.free)
@@ -107,6 +106,8 @@ class _Run:
         self._bad = self._mask - 8
         self._top = bpb.clusters + 2
         self._fat: array[int] = array("I")
+        self._end = 0
+        """From here on all clusters are free."""
         self._owners: array[int] = array("I", bytes(array("I").itemsize * self._top))
         self._paths = [""]
         """What owns clusters, by number; 0 is nobody."""
@@ -118,6 +119,14 @@ class _Run:
             raise _TooMany
 
     # Boot sector and FATs
+
+    def is_short_enough(self) -> bool:
+        """Whether the FATs can be looked at: see ``MAX_FAT_SECTORS``."""
+        if self._bpb.fat_sectors <= MAX_FAT_SECTORS:
+            return True
+        found = f"{self._bpb.fat_sectors}: neither checked nor mended"
+        self.note("FAT", f"at most {MAX_FAT_SECTORS} sectors", found)
+        return False
 
     def boot(self) -> None:
         if self._bpb.dirty:
@@ -132,35 +141,38 @@ class _Run:
     def fats(self) -> Generator[None, None, None]:
         bpb = self._bpb
         used = -(-self._top * bpb.kind // (8 * SECTOR_BYTES))
-        raw = yield from self._raw_fat(0, used)
-        if bpb.fats == 2:
-            other = yield from self._raw_fat(1, used)
-            if raw != other:
-                steps = range(0, len(raw), SECTOR_BYTES)
-                different = [
-                    i // SECTOR_BYTES for i in steps if raw[i : i + SECTOR_BYTES] != other[i : i + SECTOR_BYTES]
+        raw = bytearray(used * SECTOR_BYTES)
+        view = memoryview(raw)
+        for first in range(0, used, READ_SECTORS):
+            self._read_fat(0, first, view[first * SECTOR_BYTES : (first + READ_SECTORS) * SECTOR_BYTES])
+            yield
+        different: list[int] = []
+        for first in range(0, used if bpb.fats == 2 else 0, READ_SECTORS):
+            mine = raw[first * SECTOR_BYTES : (first + READ_SECTORS) * SECTOR_BYTES]
+            other = bytearray(len(mine))
+            self._read_fat(1, first, memoryview(other))
+            if mine != other:
+                steps = range(0, len(other), SECTOR_BYTES)
+                different += [
+                    first + i // SECTOR_BYTES
+                    for i in steps
+                    if mine[i : i + SECTOR_BYTES] != other[i : i + SECTOR_BYTES]
                 ]
-                self.note("FAT copies", "the same", f"{len(different)} sectors different, the first is {different[0]}")
-        self._fat = _entries(raw, bpb.kind, self._top)
+            yield
+        if different:
+            self.note("FAT copies", "the same", f"{len(different)} sectors different, the first is {different[0]}")
+        self._fat, self._end = _entries(raw, bpb.kind, self._top)
         if self._fat[0] & 0xFF != bpb.media:
             self.note("FAT entry 0", f"media byte {bpb.media:02X}", f"{self._fat[0]:X}")
         clean = {12: 0, 16: 0x8000, 32: 0x0800_0000}[bpb.kind]
         if self._fat[1] & clean != clean:
             self.note("FAT entry 1", "a volume taken out cleanly", "the dirty flag")
 
-    def _raw_fat(self, copy: int, count: int) -> Generator[None, None, bytearray]:
-        raw = bytearray(count * SECTOR_BYTES)
-        view = memoryview(raw)
-        start = self._bpb.reserved + copy * self._bpb.fat_sectors
-        for first in range(0, count, READ_SECTORS):
-            step = min(READ_SECTORS, count - first)
-            piece = view[first * SECTOR_BYTES : (first + step) * SECTOR_BYTES]
-            try:
-                self._sectors.read_into(start + first, piece)
-            except SectorError as error:
-                self.note(f"FAT {copy + 1}", "readable sectors", str(error))
-            yield
-        return raw
+    def _read_fat(self, copy: int, first: int, into: memoryview) -> None:
+        try:
+            self._sectors.read_into(self._bpb.reserved + copy * self._bpb.fat_sectors + first, into)
+        except SectorError as error:
+            self.note(f"FAT {copy + 1}", "readable sectors", str(error))
 
     # The tree
 
@@ -260,12 +272,12 @@ class _Run:
         if found != needed:
             self.note(_printable(path), f"{needed} clusters for {size} bytes", found)
 
-    def _chain(self, path: str, start: int) -> list[int]:
+    def _chain(self, path: str, start: int) -> array[int]:
         """Clusters of the chain, as far as it is good; they belong to ``path`` from now on."""
         fat, owners, top, mask = self._fat, self._owners, self._top, self._mask
         me = len(self._paths)
         self._paths.append(path)
-        chain: list[int] = []
+        chain = array("I")
         cluster = start
         while True:
             if owners[cluster]:
@@ -287,7 +299,7 @@ class _Run:
                 return chain
             cluster = value
 
-    def _places(self, path: str, chain: list[int]) -> list[range]:
+    def _places(self, path: str, chain: array[int]) -> list[range]:
         """Where a directory's sectors are, cluster by cluster."""
         if len(chain) * self._bpb.cluster_bytes > MAX_SLOTS * SLOT_BYTES:
             self.note(
@@ -308,11 +320,17 @@ class _Run:
     # The rest
 
     def rest(self) -> None:
-        fat, owners = self._fat, self._owners
-        end = used_bytes(fat.tobytes()) // fat.itemsize + 1
-        used = [c for c in range(2, min(end, self._top)) if fat[c]]
-        self.free = self._bpb.clusters - len(used)
-        lost = [c for c in used if not owners[c] and fat[c] != self._bad]
+        self.free = self._bpb.clusters
+        lost = array("I")
+        for first in range(2, self._end, STRETCH):
+            stop = min(first + STRETCH, self._end)
+            values, owners = self._fat[first:stop], self._owners[first:stop]
+            self.free -= len(values) - values.count(0)
+            if 0 in owners:
+                mine = zip(values, owners, strict=True)
+                lost.extend(
+                    [c for c, (value, owner) in enumerate(mine, first) if not owner and value not in (0, self._bad)]
+                )
         if lost:
             self.note("FAT", "every cluster in use named by a file", f"{len(lost)} lost, the first is {lost[0]}")
         if self._bpb.fsinfo:
@@ -323,21 +341,25 @@ class _Run:
                 self.note("FSInfo, free clusters", self.free, said[0])
 
 
-def _entries(raw: bytearray, kind: int, top: int) -> array[int]:
-    """All entries of a FAT, reserved bits removed."""
+def _entries(raw: bytearray, kind: int, top: int) -> tuple[array[int], int]:
+    """All entries of a FAT, reserved bits removed; and from which one on all are free."""
     code = "I" if array("I").itemsize == 4 else "L"
     # Most of a card is free: only what comes before that takes time.
     count = min(top, used_bytes(raw) * 8 // kind + 1)
+    entries = array("H" if kind < 32 else code)
     if kind == 12:
         pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(count))
-        entries = array(code, [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)])
+        entries.extend([pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)])
     else:
-        narrow = array("H" if kind == 16 else code, bytes(raw[: count * kind // 8]))
+        entries.frombytes(memoryview(raw)[: count * kind // 8])
         if sys.byteorder == "big":
-            narrow.byteswap()
-        entries = array(code, narrow if kind == 16 else [entry & 0x0FFF_FFFF for entry in narrow])
+            entries.byteswap()
+        for first in range(0, count if kind == 32 else 0, STRETCH):
+            values = entries[first : first + STRETCH]
+            if max(values) > 0x0FFF_FFFF:
+                entries[first : first + STRETCH] = array(code, [value & 0x0FFF_FFFF for value in values])
     entries.frombytes(bytes((top - count) * entries.itemsize))
-    return entries
+    return entries, count
 
 
 def _printable(path: str) -> str:

@@ -34,16 +34,14 @@ from dataclasses import dataclass
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
 from cfcard.errors import SectorError
 from cfcard.fat.bpb import Bpb
+from cfcard.fat.copies import MAX_FAT_SECTORS, Copies, FatCopy, read_copies
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector, fsinfo_sector
 from cfcard.fat.partition import find_volume
 from cfcard.fat.sectors import Sectors
 from cfcard.fat.steps import run_steps
-from cfcard.fat.survey import MAX_TREE_SECTORS, READ_SECTORS, SINGLES, FatCopy, Survey, TooLarge
+from cfcard.fat.survey import MAX_TREE_SECTORS, Survey, TooLarge
 
 __all__ = ["RepairReport", "repair", "repair_steps"]
-
-MAX_FAT_SECTORS = 4096
-"""A larger FAT (volumes of 8 GiB and more) takes seconds to read, which a mount must not: ``check`` looks there."""
 
 MAX_FREED_BYTES = 64 * 1024
 """An interrupted update of ours leaves fewer lost clusters; more may be somebody's files, which a PC can still save."""
@@ -79,7 +77,8 @@ def repair_steps(device: BlockDevice, /) -> Generator[None, None, RepairReport]:
     """The same in steps, for whoever has other things to do meanwhile. Giving up after any is a cut there."""
     sectors, bpb = find_volume(device)
     if bpb.fat_sectors > MAX_FAT_SECTORS:
-        return RepairReport(left=(f"FAT of {bpb.fat_sectors} sectors: too long to be looked at here",))
+        text = f"FAT of {bpb.fat_sectors} sectors: not looked at for damage, {MAX_FAT_SECTORS} is the longest that is"
+        return RepairReport(left=(text,))
     try:
         return (yield from _Repair(sectors, bpb).run())
     except TooLarge:
@@ -102,16 +101,9 @@ class _Repair:
 
     def run(self) -> Generator[None, None, RepairReport]:
         bpb = self._bpb
-        copies = []
-        for number in range(bpb.fats):
-            copies.append((yield from self._read_fat(number)))
+        copies = yield from read_copies(self._sectors, bpb)
         cache: dict[int, bytes | None] = {}
-        (first, first_lost), (other, other_lost) = copies[0], copies[-1]
-        differ = first != other or first_lost or other_lost
-        fats = [filled(bpb, first, first_lost, other, other_lost)]
-        if differ and bpb.fats == 2:
-            fats.append(filled(bpb, other, other_lost, first, first_lost))
-        surveys = [Survey(self._sectors, bpb, fat, cache) for fat in fats]
+        surveys = [Survey(self._sectors, bpb, fat, cache) for fat in copies.candidates()]
         for survey in surveys:
             yield from survey.walk()
         best = min(surveys, key=lambda survey: (survey.trouble, len(survey.orphans())))
@@ -124,53 +116,12 @@ class _Repair:
             yield from self._clear_dirty(best)
         return RepairReport(tuple(self._done), tuple(left))
 
-    def _read_fat(self, copy: int) -> Generator[None, None, tuple[bytearray, list[int]]]:
-        """(the part of a FAT that its clusters use, sectors of it that could not be read)."""
-        used = min(self._bpb.fat_sectors, -(-(self._bpb.clusters + 2) * self._bpb.kind // (8 * SECTOR_BYTES)))
-        start = self._bpb.reserved + copy * self._bpb.fat_sectors
-        raw = bytearray(used * SECTOR_BYTES)
-        lost: list[int] = []
-        view = memoryview(raw)
-        for first in range(0, used, READ_SECTORS):
-            count = min(READ_SECTORS, used - first)
-            piece = view[first * SECTOR_BYTES : (first + count) * SECTOR_BYTES]
-            try:
-                self._sectors.read_into(start + first, piece)
-            except SectorError:
-                lost += yield from self._read_singly(start, first, piece)
-            yield
-        del view
-        return raw, lost
-
-    def _read_singly(self, start: int, first: int, piece: memoryview) -> Generator[None, None, list[int]]:
-        lost = []
-        for number in range(len(piece) // SECTOR_BYTES):
-            at = number * SECTOR_BYTES
-            try:
-                self._sectors.read_into(start + first + number, piece[at : at + SECTOR_BYTES])
-            except SectorError:
-                piece[at : at + SECTOR_BYTES] = bytes(SECTOR_BYTES)
-                lost.append(first + number)
-            if number % SINGLES == 0:
-                yield
-        return lost
-
-    def _equal_copies(self, copies: list[tuple[bytearray, list[int]]], best: Survey) -> Generator[None, None, None]:
+    def _equal_copies(self, copies: Copies, best: Survey) -> Generator[None, None, None]:
         """Step 1: each copy that differs becomes equal to the one that counts."""
-        for number in reversed(range(len(copies))):
-            raw, lost = copies[number]
-            good = best.fat.raw
-            places = (
-                [
-                    at // SECTOR_BYTES
-                    for at in range(0, len(raw), SECTOR_BYTES)
-                    if raw[at : at + SECTOR_BYTES] != good[at : at + SECTOR_BYTES] or at // SECTOR_BYTES in lost
-                ]
-                if raw != good or lost
-                else []
-            )
+        for number in reversed(range(self._bpb.fats)):
+            places = copies.different(number, best.fat.raw)
             for count, place in enumerate(places):
-                self._write_fat(number, place, good)
+                self._write_fat(number, place, best.fat.raw)
                 if count % WRITES == WRITES - 1:
                     yield
             if places:
@@ -249,7 +200,7 @@ class _Repair:
         if not self._bpb.fsinfo:
             return
         fat = best.fat
-        free = fat.top - 2 - sum(1 for c in range(2, min(len(fat), fat.top)) if fat.get(c))
+        free = fat.count_free()
         try:
             said = fsinfo_from_sector(self._sectors.read(self._bpb.fsinfo))
         except SectorError:
@@ -274,16 +225,3 @@ class _Repair:
             self._sectors.sync()
         if was_dirty or bpb.dirty:
             self._done.append("dirty flag cleared")
-
-
-def filled(bpb: Bpb, raw: bytearray, lost: list[int], other: bytearray, other_lost: list[int]) -> FatCopy:
-    """A copy of the FAT with its unreadable sectors taken from the other one, where that has them."""
-    merged = bytearray(raw)
-    still = []
-    for number in lost:
-        at = number * SECTOR_BYTES
-        if number in other_lost:
-            still.append(number)
-        else:
-            merged[at : at + SECTOR_BYTES] = other[at : at + SECTOR_BYTES]
-    return FatCopy(bpb, merged, still)

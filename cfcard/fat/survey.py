@@ -6,7 +6,6 @@ without "." and "..". The copy with less of it is the one that counts.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
@@ -14,21 +13,20 @@ from dataclasses import dataclass, field
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import SectorError
 from cfcard.fat.bpb import Bpb
+from cfcard.fat.copies import READ_SECTORS, SINGLES, FatCopy
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.names import LFN_ATTRIBUTE
-from cfcard.fat.sectors import Sectors, used_bytes
+from cfcard.fat.sectors import Sectors
 
-__all__ = ["FatCopy", "Folder", "Survey", "TooLarge"]
+__all__ = ["Folder", "Survey", "TooLarge"]
 
 MAX_TREE_SECTORS = 65_536
 """A tree with more sectors of directories takes half a minute to read, and nobody can use the card so long."""
 
-READ_SECTORS = 64
-SINGLES = 16
-"""Sectors per step, in one transfer or one by one: some 7 ms of a card's time."""
+MAX_ORPHANS = 4_096
+"""Lost clusters that are looked into one by one: half a second of a card's time. More are nothing that a cut leaves."""
 
-HALF = SECTOR_BYTES // 2
 SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 BLANK_SECTOR = (bytes((DELETED,)) + bytes(SLOT_BYTES - 1)) * SLOTS_PER_SECTOR
 """Deleted slots: unlike zeros they let a reader on to the entries behind them."""
@@ -38,85 +36,6 @@ WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|') | frozenset(range(0x20))
 
 class TooLarge(Exception):
     """The tree has more directories than are looked at before a mount."""
-
-
-class FatCopy:
-    """One copy of the FAT, in memory: bytes and entries, and which sectors of it are no good."""
-
-    def __init__(self, bpb: Bpb, raw: bytearray, unreadable: Iterable[int] = ()) -> None:
-        self.raw = raw
-        self.dirty: set[int] = set()
-        self.lost = set(unreadable)
-        """Sectors that hold no FAT: unreadable, or with entries that mean nothing. No link in them is believed."""
-        self._kind = bpb.kind
-        self._mask = 0x0FFF_FFFF if bpb.kind == 32 else (1 << bpb.kind) - 1
-        self.top = bpb.clusters + 2
-        self.end = self._mask - 7
-        self.bad = self._mask - 8
-        self._entries = self._decode()
-        self._find_lost(bpb.media)
-        halves = range(-(-len(self._entries) * self._kind // (8 * HALF)))
-        self._erased = {number for number in halves if raw[number * HALF : (number + 1) * HALF] == b"\xff" * HALF}
-
-    def __len__(self) -> int:
-        """One more than the highest cluster that is not free."""
-        return len(self._entries)
-
-    def get(self, cluster: int) -> int:
-        return self._entries[cluster] if cluster < len(self._entries) else 0
-
-    def put(self, cluster: int, value: int) -> None:
-        if cluster >= len(self._entries):
-            self._entries.extend([0] * (cluster + 1 - len(self._entries)))
-        self._entries[cluster] = value & self._mask
-        raw, at = self.raw, cluster * self._kind // 8
-        if self._kind == 12:
-            pair = raw[at] | raw[at + 1] << 8
-            pair = pair & 0x000F | value << 4 & 0xFFF0 if cluster & 1 else pair & 0xF000 | value & 0x0FFF
-            raw[at : at + 2] = pair.to_bytes(2, "little")
-        else:
-            width = self._kind // 8
-            kept = raw[at + 3] & 0xF0 if self._kind == 32 else 0
-            raw[at : at + width] = (value & self._mask).to_bytes(width, "little")
-            if kept:
-                raw[at + 3] |= kept
-        self.dirty.update((at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES))
-
-    def sectors_of(self, cluster: int) -> set[int]:
-        at = cluster * self._kind // 8
-        return {at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES}
-
-    def is_lost(self, cluster: int) -> bool:
-        """Whether the sector of an entry holds no FAT, or nothing at all."""
-        sectors = self.sectors_of(cluster)
-        return bool(sectors & self.lost) or not any(
-            any(self.raw[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES]) for number in sectors
-        )
-
-    def is_erased(self, cluster: int) -> bool:
-        """Whether the half sector around an entry came as all FFh: what a cut leaves, not what chains are."""
-        return cluster * self._kind // 8 // HALF in self._erased
-
-    def _decode(self) -> list[int]:
-        """Entries up to the last one that is not free: most of a card is."""
-        used = used_bytes(self.raw)
-        count = max(2, min(self.top, used * 8 // self._kind + 1))
-        if self._kind == 12:
-            raw = self.raw
-            pairs = (raw[e * 3 // 2] | raw[e * 3 // 2 + 1] << 8 for e in range(count))
-            return [pair >> 4 if e & 1 else pair & 0xFFF for e, pair in enumerate(pairs)]
-        code = "H" if self._kind == 16 else "I" if array("I").itemsize == 4 else "L"
-        values = array(code, bytes(self.raw[: count * self._kind // 8]))
-        if sys.byteorder == "big":
-            values.byteswap()
-        return [value & self._mask for value in values]
-
-    def _find_lost(self, media: int) -> None:
-        for cluster, value in enumerate(self._entries):
-            if cluster > 1 and (value == 1 or self.top <= value < self.bad):
-                self.lost |= self.sectors_of(cluster)
-        if self.get(0) & 0xFF != media:
-            self.lost.add(0)
 
 
 @dataclass(slots=True)
@@ -150,7 +69,7 @@ class Survey:
         """How much contradicts itself: the copy of the FAT with less of it counts."""
         self.notes: list[str] = []
         self.left: list[str] = []
-        self.links: list[list[int]] = []
+        self.links: list[array[int]] = []
         """Chains to be linked anew."""
         self.cuts: list[int] = []
         """Clusters that shall be the last of their chain."""
@@ -159,19 +78,26 @@ class Survey:
         self._sectors = sectors
         self._bpb = bpb
         self._cache = cache
-        self._claimed: set[int] = set()
+        self._claimed = bytearray(fat.top)
+        """1 for each cluster that somebody names."""
         self._broken: list[tuple[Folder, int, int, int]] = []
         self._todo: list[Folder] = []
         self._tree_sectors = 0
 
-    def orphans(self) -> list[int]:
+    def orphans(self) -> array[int]:
         """Clusters in use that nobody names."""
-        fat, claimed = self.fat, self._claimed
-        return [c for c in range(2, min(len(fat), fat.top)) if fat.get(c) not in (0, fat.bad) and c not in claimed]
+        bad, found = self.fat.bad, array("I")
+        for first, values in self.fat.stretches():
+            taken = self._claimed[first : first + len(values)]
+            mine = zip(values, taken, strict=True)
+            found.extend(
+                [c for c, (value, claimed) in enumerate(mine, first) if value and not claimed and value != bad]
+            )
+        return found
 
-    @property
-    def used(self) -> int:
-        return len(self._claimed)
+    def _claim(self, chain: Iterable[int]) -> None:
+        for cluster in chain:
+            self._claimed[cluster] = 1
 
     # The walk
 
@@ -199,12 +125,12 @@ class Survey:
         chain, good = self._chain(start, MAX_SLOTS * SLOT_BYTES // self._bpb.cluster_bytes + 1)
         if not good:
             self.trouble += 1
-            chain = yield from self._neighbours(chain or [start])
+            chain = yield from self._neighbours(chain or array("I", (start,)))
             self.links.append(chain)
             self.suspect |= self.fat.sectors_of(chain[0])
             self.notes.append(f"{folder.path}: chain of the directory linked anew")
             folder.whole = False
-        self._claimed.update(chain)
+        self._claim(chain)
         per = self._bpb.sectors_per_cluster
         self._tree_sectors += len(chain) * per
         if self._tree_sectors > MAX_TREE_SECTORS:
@@ -214,10 +140,10 @@ class Survey:
             folder.places.extend(range(first, first + per))
         self._todo.append(folder)
 
-    def _neighbours(self, chain: list[int]) -> Generator[None, None, list[int]]:
+    def _neighbours(self, chain: array[int]) -> Generator[None, None, array[int]]:
         """A directory's chain that breaks off goes on with its neighbours while there is no end mark."""
         per = self._bpb.sectors_per_cluster
-        while chain[-1] + 1 < self.fat.top and chain[-1] + 1 not in self._claimed:
+        while chain[-1] + 1 < self.fat.top and not self._claimed[chain[-1] + 1]:
             last = self._sector(self._bpb.sector_from_cluster(chain[-1]) + per - 1)
             following = self._sector(self._bpb.sector_from_cluster(chain[-1] + 1))
             yield
@@ -230,28 +156,33 @@ class Survey:
         """Whether part of a directory may be among the clusters that nobody names."""
         if all(folder.whole for folder in self.folders):
             return False
-        for cluster in self.orphans():
+        orphans = self.orphans()
+        if len(orphans) > MAX_ORPHANS:
+            return True
+        for cluster in orphans:
             sector = self._sector(self._bpb.sector_from_cluster(cluster))
             if sector is not None and _is_slot(sector):
                 return True
             yield
         return False
 
-    def _chain(self, start: int, most: int) -> tuple[list[int], bool]:
+    def _chain(self, start: int, most: int) -> tuple[array[int], bool]:
         """(clusters of the chain as far as it can be followed, whether that is to its end)."""
-        fat, cluster = self.fat, start
-        chain: list[int] = []
-        seen: set[int] = set()
-        while 2 <= cluster < fat.top and cluster not in seen and cluster not in self._claimed and len(chain) < most:
+        fat, claimed, cluster = self.fat, self._claimed, start
+        chain, ended = array("I"), False
+        while 2 <= cluster < fat.top and not claimed[cluster] and len(chain) < most:
             value = fat.get(cluster)
             if value in (0, fat.bad) or (fat.lost and fat.sectors_of(cluster) & fat.lost):
                 break
             chain.append(cluster)
-            seen.add(cluster)
+            claimed[cluster] = 1  # for now: a chain that comes back to itself ends there
             if value >= fat.end:
-                return chain, True
+                ended = True
+                break
             cluster = value
-        return chain, False
+        for cluster in chain:
+            claimed[cluster] = 0
+        return chain, ended
 
     def _load(self, folder: Folder) -> Generator[None, None, None]:
         folder.data = yield from self._content(folder)
@@ -359,7 +290,7 @@ class Survey:
         cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
         needed = -(-size // self._bpb.cluster_bytes)
         if attributes & DIRECTORY:
-            if size or not 2 <= cluster < self.fat.top or cluster in self._claimed:
+            if size or not 2 <= cluster < self.fat.top or self._claimed[cluster]:
                 return self._drop(folder, begin, slot)
             yield from self._open(Folder(_path(folder, short), cluster, folder.start), cluster)
             return None
@@ -386,7 +317,7 @@ class Survey:
             self.suspect |= self.fat.sectors_of(cluster)
             self._broken.append((folder, slot, cluster, needed))
             return None
-        self._claimed.update(chain)
+        self._claim(chain)
         return None
 
     @staticmethod
@@ -403,10 +334,10 @@ class Survey:
         chain, _ = self._chain(start, needed)
         is_free = self.fat.get(start) == 0 and not self.fat.is_lost(start)
         if not chain:
-            chain = [] if start in self._claimed else [start]
+            chain = array("I", () if self._claimed[start] else (start,))
         while chain and len(chain) < needed:
             following = chain[-1] + 1
-            if following >= self.fat.top or following in self._claimed or following in chain:
+            if following >= self.fat.top or self._claimed[following] or following in chain:
                 break
             chain.append(following)
         if len(chain) < needed and is_free:
@@ -415,9 +346,9 @@ class Survey:
             return
         if len(chain) < needed:
             self.left.append(f"{path}: clusters are missing or belong to another file")
-            self._claimed.update(chain)
+            self._claim(chain)
             return
-        self._claimed.update(chain)
+        self._claim(chain)
         self.links.append(chain)
         self.notes.append(f"{path}: chain linked anew")
 

@@ -177,3 +177,23 @@ def test_a_write_protected_card_is_looked_at_and_left(card: RamDevice, volume: V
     spoil(card, volume.bpb.reserved, b"\xff" * 512)
     card.write_protected = True
     assert FAT.repair(card).left == ("it is write-protected: nothing was mended",)
+
+
+def test_a_card_of_32_gib_is_mended_as_a_small_one_is() -> None:
+    card = RamDevice(32 << 30)
+    FAT.mkfs(card)
+    volume = FAT.mount(card)
+    bpb = volume.bpb
+    volume.replace("/ONE.TXT", b"one cluster")
+    volume.table.hint = bpb.clusters - 10
+    volume.table.link(volume.table.find_free(3))
+    volume.table.flush()
+    volume.umount()
+    spoil(card, bpb.reserved + bpb.fat_sectors + 9_000, b"\xff" * 512)
+    report = FAT.repair(card)
+    assert report.left == ()
+    assert report.done[0] == "FAT 2: 1 sectors restored"
+    assert "3 lost clusters freed" in report.done
+    assert FAT.check(card).problems == ()
+    assert FAT.repair(card).done == ()
+    assert FAT.mount(card).read_file("/ONE.TXT") == b"one cluster"

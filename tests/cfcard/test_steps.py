@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Generator
 
 import pytest
@@ -105,6 +106,26 @@ def test_a_tree_too_large_for_a_mount_is_left_alone_and_said_to_be(
     (line,) = Fat().repair(device).left
     assert "too many to be looked at" in line
     assert device.writes == 0
+
+
+def test_a_fat_too_long_to_be_looked_at_is_left_alone_and_said_to_be(
+    card: RamDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sectors = Fat().mount(card).bpb.fat_sectors
+    modules = [importlib.import_module(f"cfcard.fat.{name}") for name in ("check", "repair")]
+    for module in modules:
+        monkeypatch.setattr(module, "MAX_FAT_SECTORS", sectors - 1)
+    device = TimedDevice(card)
+    (line,) = Fat().repair(device).left
+    assert f"FAT of {sectors} sectors" in line
+    assert f"{sectors - 1} is the longest" in line
+    (line,) = Fat().check(device).problems
+    assert line == f"FAT: expected at most {sectors - 1} sectors, found {sectors}: neither checked nor mended"
+    assert device.writes == 0
+    for module in modules:
+        monkeypatch.setattr(module, "MAX_FAT_SECTORS", sectors)
+    assert Fat().repair(device).clean
+    assert Fat().check(device).clean
 
 
 def a_full_card() -> RamDevice:
