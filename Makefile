@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUBS := .stubs
 # Foreign programs that judge ours. Where they cannot be installed, their tests are skipped with the reason.
-PROGRAMS := openssl mtools dosfstools curl picocom
+PROGRAMS := openssl mtools dosfstools curl picocom chromium
 ARGS ?=
 
 .PHONY: run test lint types check bench vm programs clean
@@ -58,7 +58,7 @@ $(STUBS)/.installed: | $(VENV)/bin/python
 	@touch $@
 
 programs:
-	@missing=; for program in openssl mdir fsck.fat curl picocom; do \
+	@missing=; for program in openssl mdir fsck.fat curl picocom chromium; do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
