@@ -25,7 +25,7 @@ WATCHDOG = "watchdog"
 
 TIMEOUTS = {
     "connect": re.compile("timeout-connect"),
-    "handshake": re.compile(r"tls: .*waited \d+ s for the peer"),
+    "handshake": re.compile("tls: (timeout|no answer)"),
     "transaction": re.compile("timeout-f"),
     "pong": re.compile("pong-timeout"),
 }
@@ -39,7 +39,8 @@ NUMBERS = re.compile(r"\S+:\d+")
 class Phone:
     """What one phone went through."""
 
-    name: str
+    host: str
+    """How the registrar knows it."""
     attempts: int = 0
     attempt_ns: int | None = None
     """When the latest attempt began."""
@@ -55,7 +56,7 @@ class Recorder:
 
     def __init__(self, bench: Bench, registrar: Gateway, phones: Sequence[Gateway], zero_ns: int) -> None:
         self.zero_ns = zero_ns
-        self.phones = {phone.name: Phone(phone.name) for phone in phones}
+        self.phones = {phone.name: Phone(phone.netbios) for phone in phones}
         self.meter = RegistrarMeter(registrar, zero_ns)
         self.meter.queues["connections"] = Gauge()
         self.failures: Counter[str] = Counter()
@@ -149,6 +150,7 @@ class Recorder:
             phone.first_attempt_ns = now_ns
 
     def _connected(self, phone: Phone, now_ns: int, _value: str) -> None:
+        self.meter.served(phone.host)
         if phone.attempt_ns is not None:
             phone.connected_ns.append(now_ns - phone.attempt_ns)
 

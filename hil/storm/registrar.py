@@ -1,8 +1,8 @@
 """What a storm does to the registrar, heard from its trace and its spans: load by kind, queues, TLS handshakes.
 
 Charges are known by task, and spans begin and end in a task, so what was charged in between is what a handshake cost.
-A handshake is done when the client's Finished has come, which is its last word in every version (RFC 5246 7.3, RFC 8446
-2), and failed when it ended without that.
+Whether it was worth it, only the phone can tell: one that has lost its patience meanwhile begins anew, and what was
+spent on it was spent in vain, even where the registrar does not know.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hil.gateway import Gateway
 
 HANDSHAKE = "tls server handshake"
-LAST_WORD = "<Finished"
 
 SWITCH = "switch"
 """What a turn took beyond its charges: dispatches, mostly."""
@@ -36,7 +35,9 @@ class Shake:
     task: int
     began_ns: int
     cpu_ns: int = 0
-    finished: bool = False
+    ended: bool = False
+    served: bool = False
+    """Whether the phone found the connection open in the end."""
 
 
 class RegistrarMeter:
@@ -47,8 +48,7 @@ class RegistrarMeter:
         """By kind."""
         self.busy_ns = 0
         self.shakes: list[Shake] = []
-        """Those that finished."""
-        self.failed: list[Shake] = []
+        """All that were begun."""
         self.resets: Counter[str] = Counter()
         """By cause."""
         self.queues = {name: Gauge() for name in ("handshakes", *READY)}
@@ -60,6 +60,7 @@ class RegistrarMeter:
         self._charges: list[tuple[int, str, str, int]] = []
         self._charged_ns = 0
         self._open: dict[str, Shake] = {}  # by peer
+        self._latest: dict[str, Shake] = {}  # by the peer's host
         self._by_task: dict[int, Shake] = {}
         self._kernel: Kernel | None = None
         self._ready = tuple(self.queues[name] for name in READY)
@@ -95,9 +96,8 @@ class RegistrarMeter:
             self._charged_ns = 0
 
     def close(self) -> None:
-        """The end: what is open stays unfinished."""
+        """The end: what is open stays so."""
         self._load.close()
-        self._give_up()
 
     # -- the CPU
 
@@ -133,23 +133,39 @@ class RegistrarMeter:
 
     # -- handshakes
 
+    def served(self, host: str) -> None:
+        """That host says that its connection is open."""
+        shake = self._latest.get(host)
+        if shake is not None:
+            shake.served = True
+
+    @property
+    def good(self) -> list[Shake]:
+        """The handshakes that gave a phone its connection."""
+        return [shake for shake in self.shakes if shake.served]
+
+    @property
+    def wasted(self) -> list[Shake]:
+        """Those that came to nothing; one that is still going on is neither."""
+        return [shake for shake in self.shakes if shake.ended and not shake.served]
+
     def _span(self, now_ns: int, kind: str, of: str, label: int | str) -> None:
-        if label == HANDSHAKE:
-            if kind == "begin":
-                shake = Shake(id(self._kernel.current if self._kernel else None), now_ns)
-                self._open[of] = self._by_task[shake.task] = shake
-            else:
-                self._end(self._open.pop(of, None))
-            self._waiting.set(now_ns, len(self._open))
-        elif kind == "begin" and of in self._open and LAST_WORD in str(label):
-            self._open[of].finished = True
+        if label != HANDSHAKE:
+            return
+        if kind == "begin":
+            shake = Shake(id(self._kernel.current if self._kernel else None), now_ns)
+            self.shakes.append(shake)
+            self._open[of] = self._by_task[shake.task] = self._latest[of.rpartition(":")[0]] = shake
+        else:
+            self._end(self._open.pop(of, None))
+        self._waiting.set(now_ns, len(self._open))
 
     def _end(self, shake: Shake | None) -> None:
         if shake is not None:
             self._by_task.pop(shake.task, None)
-            (self.shakes if shake.finished else self.failed).append(shake)
+            shake.ended = True
 
     def _give_up(self) -> None:
-        """Power went, or the run is over, in the middle of these."""
+        """Power went, or a reset came, in the middle of these."""
         for of in list(self._open):
             self._end(self._open.pop(of))

@@ -89,15 +89,15 @@ class Handshakes:
     """The TLS handshakes of a storm."""
 
     count: int
-    """Those that the registrar finished."""
+    """Those that gave a phone its connection."""
     failed: int
-    """Those that it began in vain."""
+    """Those that the registrar began in vain: the phone, or the registrar, had lost its patience before the end."""
     wasted_cpu_s: float
     """CPU time that the registrar spent on those."""
     latency_ms: Percentiles
     """As a phone sees it, from its TCP connection attempt to TLS open, successful attempts alone."""
     cpu_ms: Percentiles
-    """What a finished handshake cost the registrar."""
+    """What a handshake that was not in vain cost the registrar."""
     histogram: Histogram
     """Of the latencies."""
 

@@ -70,7 +70,7 @@ def _remarks(setting: SettingResult) -> list[str]:
     shakes = setting.handshakes
     if shakes.failed:
         lines.append(
-            f"    {shakes.failed} handshakes in vain beside {shakes.count} that finished, for "
+            f"    {shakes.failed} handshakes in vain beside {shakes.count} others, for "
             f"{shakes.wasted_cpu_s:.1f} s of cpu; {setting.attempts} attempts of {setting.phones} phones"
         )
     if setting.failures:

@@ -82,6 +82,8 @@ def build(parameters: Parameters, seed: int, keys: Keys) -> World:
 
     bench = Bench(seed)
     try:
+        bench.lan.loss = parameters.loss
+        bench.lan.latency_ms = parameters.latency_ms
         # Neither has a built-in certificate: nobody would look at it, and finding its key takes longer than the rest.
         registrar = bench.gateway(parameters.model, factory="upgraded", name=REGISTRAR)
         phones = [
