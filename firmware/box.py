@@ -288,7 +288,7 @@ class Box:
             load=self._load_view(),
             card=self._card_view(),
             services=tuple(
-                ServiceView(service.name, service.port, service.running, "" if service.running else "no certificate")
+                ServiceView(service.name, service.port, service.running, service.why_off)
                 for service in self.services.all
             ),
             notice=self.notice,

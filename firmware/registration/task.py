@@ -174,7 +174,7 @@ class Registration:
         try:
             await stream.handshake()
         except TlsError as error:
-            raise RegistrationFailed(tls_reason(stream), str(error)) from None
+            raise RegistrationFailed(tls_reason(stream, error), str(error)) from None
         return stream
 
     async def _converse(self, plan: Plan, wire: PatientWire, stream: Stream) -> None:
@@ -188,8 +188,11 @@ class Registration:
             raise RegistrationFailed("lost", str(error)) from None
         except TlsError as error:
             # A TLS 1.3 server judges our certificate only now.
-            reason = tls_reason(stream) if isinstance(stream, TlsStream) else "lost"
+            reason = tls_reason(stream, error) if isinstance(stream, TlsStream) else "lost"
             raise RegistrationFailed(reason, str(error)) from None
+        except RegistrationFailed:
+            await stream.close()  # properly: the registrar is there, and told us no
+            raise
         finally:
             self._cseq = conversation.cseq
 
@@ -243,8 +246,8 @@ class Registration:
         self.progress.move(event, self._kernel.now_ns)
 
 
-def tls_reason(stream: TlsStream) -> str:
-    """Why a TLS connection failed, in a few words: what we have against the peer, or which alert it sent."""
+def tls_reason(stream: TlsStream, error: TlsError) -> str:
+    """Why a TLS connection failed, in a few words: what we have against the peer, or which alert there was."""
     judgement = stream.judgement
     if judgement is not None and not judgement.ok:
         verdict = judgement.verdict
@@ -254,4 +257,4 @@ def tls_reason(stream: TlsStream) -> str:
     fatal = [alert for alert in alerts if alert != "close_notify"]
     if fatal:
         return f"tls: {fatal[-1]}"
-    return "tls: failed" if stream.failure and "ended" not in stream.failure else "tls: no answer"
+    return "tls: timeout" if "waited" in str(error) else "tls: connection lost"

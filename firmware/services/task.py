@@ -118,6 +118,13 @@ class Service:
     def running(self) -> bool:
         return self.listener is not None
 
+    @property
+    def why_off(self) -> str:
+        """In two words; empty while it is on."""
+        if self.running:
+            return ""
+        return "no certificate" if self.secure else "so configured"
+
 
 class Services:
     """All services of the box.
@@ -184,10 +191,7 @@ class Services:
             secured = stream if isinstance(stream, TlsStream) else None
             name = common_name_from_peer(secured.judgement, secured.peer_chain_der) if secured is not None else None
             flow = registrar.flow("tls" if stream.secure else "tcp", name)
-            try:
-                await serve_sip(kernel, costs, stream, entropy, server, log, register=flow.register, date=date)
-            finally:
-                flow.close()
+            await serve_sip(kernel, costs, stream, entropy, server, log, flow=flow, date=date)
 
         def date() -> str:
             seconds = now_s()
@@ -219,7 +223,7 @@ class Services:
             elif not wanted and service.listener is not None:
                 service.listener.close()
                 service.listener = None
-                self._say(f"{service.name} is off: {self._why_not() if service.secure else 'so configured'}")
+                self._say(f"{service.name} is off: {self._why_not() if service.secure else service.why_off}")
         self._updated()
 
     def allow_plain_sip(self, allowed: bool) -> None:

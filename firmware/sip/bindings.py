@@ -26,6 +26,8 @@ class Binding:
     """What another contact of the same object must have in common with this one to take its place."""
     labels: str
     """Parameters that are repeated in answers: ``;+sip.instance="<urn...>";reg-id=1`` (RFC 5626 6)."""
+    outbound: bool
+    """Whether the device does outbound, and so keeps its connection alive with pings (RFC 5626 4.4)."""
     hardware_id: str
     """The device entry that it registered by."""
     transport: str
@@ -61,6 +63,10 @@ class Bindings:
     def all(self) -> tuple[Binding, ...]:
         """Everything, by the objects' names."""
         return tuple(binding for user in sorted(self._users) for binding in self._users[user].values())
+
+    def over(self, flow: int) -> tuple[Binding, ...]:
+        """What came over a connection."""
+        return tuple(self._users[user][key] for user, key in self._flows.get(flow, ()))
 
     def put(self, binding: Binding) -> None:
         """Adds a binding, or has it take the place of the one with its key."""

@@ -114,6 +114,11 @@ class Registrar:
         self._next_look_ns = self.bindings.next_end_ns
         return self._next_look_ns
 
+    def silence_ms(self, flow: Flow) -> int:
+        """How long a connection stays open for what was registered over it. Who does outbound is bound to ping."""
+        ends_ns = [each.ends_ns for each in self.bindings.over(flow.number) if not each.outbound]
+        return max(0, max(ends_ns, default=0) - self._now_ns()) // 1_000_000
+
     def close(self, flow: Flow) -> None:
         """A connection ended."""
         gone = self.bindings.remove_flow(flow.number)
@@ -174,6 +179,7 @@ class Registrar:
             contact.uri,
             key,
             labels,
+            bool(labels) and "outbound" in request.tokens("supported"),
             hardware_id,
             flow.transport,
             flow.number,
@@ -219,7 +225,7 @@ class Registrar:
         ]
         if added:
             headers.append(("Expires", str(min(binding.expires_s(now_ns) for binding in added))))
-        if "outbound" in request.tokens("supported") and any(binding.labels for binding in added):
+        if any(binding.outbound for binding in added):
             headers.append(("Require", "outbound"))  # RFC 5626 6: it was done
         return tuple(headers)
 
@@ -236,6 +242,10 @@ class Flow:
     def register(self, request: SipRequest) -> tuple[tuple[str, str], ...]:
         """Headers of the 200 for a REGISTER. SipError."""
         return self.registrar.register(self, request)
+
+    def silence_ms(self) -> int:
+        """How long the device may say nothing because of what it registered: until that ends, unless it pings."""
+        return self.registrar.silence_ms(self)
 
     def close(self) -> None:
         """The connection ended, and with it what came over it."""

@@ -11,12 +11,13 @@ from firmware.net import ByteStream, ConnectionLost, discard
 from firmware.sip.agent import Register, answer, refusal
 from firmware.sip.framing import Fault, Framer, Ping
 from firmware.sip.message import PONG, SipRequest, SipResponse
-from firmware.sip.registrar import Registrar
+from firmware.sip.registrar import Flow, Registrar
 
 __all__ = ["serve_sip", "watch_bindings"]
 
 IDLE_MS = 300_000
-"""Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest."""
+"""Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest. Who registered and
+does not do that may be silent for as long as the registration lasts besides."""
 
 MESSAGE_MS = 32_000
 """From a message's first byte to its last: 64 * T1, as long as any transaction may take (RFC 3261 17.1.1.2)."""
@@ -45,7 +46,7 @@ async def serve_sip(
     server: str = "gatebench",
     log: Callable[[str], None] = ignore,
     *,
-    register: Register | None = None,
+    flow: Flow | None = None,
     date: Callable[[], str] = undated,
 ) -> None:
     """Serves one connection until it ends, and closes it.
@@ -56,12 +57,13 @@ async def serve_sip(
         entropy: For the tags of responses.
         server: For the Server header: product and firmware version.
         log: Takes one line about each message that could not be taken.
-        register: The registrar, for this connection; None: there is none.
+        flow: The connection as its registrar sees it; None: there is no registrar. Closed at the end.
         date: For its Date header; empty while the time is not known.
     """
     framer = Framer()
+    register = flow.register if flow is not None else None
     try:
-        while data := await _read(kernel, stream, framer):
+        while data := await _read(kernel, stream, framer, flow):
             await kernel.work(costs.parse(len(data)), "parse")
             for item in framer.feed(data):
                 if register is not None and isinstance(item, SipRequest) and item.method == "REGISTER":
@@ -81,11 +83,14 @@ async def serve_sip(
     except FirmwareError as error:
         log(f"sip connection with {stream.peer}: {error}")
     finally:
+        if flow is not None:
+            flow.close()
         stream.drop()
 
 
-async def _read(kernel: Kernel, stream: ByteStream, framer: Framer) -> bytes:
-    with kernel.deadline_ms(MESSAGE_MS if framer.incomplete else IDLE_MS):
+async def _read(kernel: Kernel, stream: ByteStream, framer: Framer, flow: Flow | None) -> bytes:
+    idle_ms = IDLE_MS if flow is None else IDLE_MS + flow.silence_ms()
+    with kernel.deadline_ms(MESSAGE_MS if framer.incomplete else idle_ms):
         return await stream.read()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware.sip import SipRequest, answer, parse_head
+from firmware.sip import SipError, SipRequest, answer, parse_head
 
 VALID = {
     "Via": "SIP/2.0/TLS phone;branch=z9hG4bK1",
@@ -92,3 +92,53 @@ def test_a_request_that_nobody_could_match_is_not_answered(name):
 )
 def test_what_is_unusual_but_right_is_fine(changes):
     assert respond(**changes).startswith("SIP/2.0 200 OK\r\n")
+
+
+# -- REGISTER, where there is a registrar
+
+
+def register_with(register, date="", **changes):
+    """The answer of an end that has a registrar to a REGISTER."""
+    headers = {**VALID, "CSeq": "1 REGISTER", **{name.replace("_", "-"): value for name, value in changes.items()}}
+    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    request = parse_head("\r\n".join(["REGISTER sip:box SIP/2.0", *lines]).encode())
+    return (answer(request, "tag1", "IP800/11", register, date) or b"").decode()
+
+
+def test_a_registrars_200_has_what_it_says_and_the_date():
+    lines = register_with(lambda _: (("Contact", "<sip:p@q>;expires=60"),), "Thu, 01 Jan 2026 00:00:00 GMT")
+    assert lines.startswith("SIP/2.0 200 OK\r\n")
+    assert "\r\nContact: <sip:p@q>;expires=60\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n" in lines
+    assert "\r\nDate:" not in register_with(lambda _: ())
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "headers", "line"),
+    [
+        (403, "no device entry for x", (), "SIP/2.0 403 Forbidden (no device entry for x)"),
+        (404, "no device entry for an object x", (), "SIP/2.0 404 Not Found (no device entry for an object x)"),
+        (423, "5 s asked for", (("Min-Expires", "60"),), "SIP/2.0 423 Interval Too Brief (5 s asked for)"),
+        (503, "2000 bindings", (), "SIP/2.0 503 Service Unavailable (2000 bindings)"),
+    ],
+)
+def test_a_refusal_says_why_and_what_would_do(status, text, headers, line):
+    def refuse(_request):
+        raise SipError(status, text, headers=headers)
+
+    answered = register_with(refuse).split("\r\n")
+    assert answered[0] == line
+    assert all(f"{name}: {value}" in answered for name, value in headers)
+
+
+def test_the_registrar_is_not_asked_about_what_is_malformed():
+    def never(_request):
+        raise AssertionError("asked")
+
+    assert register_with(never, CSeq="1 OPTIONS").startswith("SIP/2.0 400 ")
+    assert register_with(never, Require="gruu").startswith("SIP/2.0 420 ")
+
+
+def test_only_an_end_with_a_registrar_says_that_it_takes_register():
+    request = parse_head(b"\r\n".join([b"OPTIONS sip:box SIP/2.0", *(f"{k}: {v}".encode() for k, v in VALID.items())]))
+    assert b"Allow: OPTIONS, REGISTER\r\n" in answer(request, "tag1", "IP800/11", lambda _: ())
+    assert b"Allow: OPTIONS\r\n" in answer(request, "tag1", "IP800/11")

@@ -103,3 +103,12 @@ def test_no_bytes_make_it_raise(pieces):
     framer = Framer()
     for piece in pieces:
         framer.feed(piece)
+
+
+def test_the_end_that_pings_takes_every_empty_line_for_a_pong():
+    framer = Framer(pinging=True)
+    assert framer.feed(b"\r\n") == [Ping.PONG]
+    assert framer.feed(b"\r") == []
+    assert framer.feed(b"\n\r\n") == [Ping.PONG, Ping.PONG]
+    assert framer.feed(b"\r\nSIP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nab\r\n")[0::2] == [Ping.PONG, Ping.PONG]
+    assert not framer.incomplete
