@@ -70,7 +70,7 @@ class Route(Protocol):
 
     @property
     def calm(self) -> bool:
-        """Whether nothing but the constant latency happens at present: no need to ask."""
+        """Whether nothing but a latency happens at present, which then is the stream's: no need to ask more."""
 
     def carry(self, now_ns: int, arrival: Callable[[], None], kind: Kind, data: bytes) -> None:
         """Sends something at ``now_ns``, and has ``Stream.land`` make it arrive: ``data`` perhaps in several parts."""
@@ -86,6 +86,7 @@ class Stream:
         peer: ``host:port`` of the other end.
         local_port: our own.
         status: how the connection is.
+        latency_ns: one way, of what is sent next.
         failure: why it failed, as an errno: ECONNREFUSED, ECONNRESET, ETIMEDOUT; 0 while it has not.
         unheard: the other end has not heard that this one is dead: what it sends is answered with a reset.
     """
@@ -98,12 +99,12 @@ class Stream:
         "_handler",
         "_home",
         "_inbox",
-        "_latency_ns",
         "_moment",
         "_route",
         "_unread_bytes",
         "_wants_room",
         "failure",
+        "latency_ns",
         "local_port",
         "other",
         "peer",
@@ -120,7 +121,7 @@ class Stream:
         self.unheard = False
         self._clock = clock
         self._moment = moment
-        self._latency_ns = latency_ns
+        self.latency_ns = latency_ns
         self._route: Route | None = None
         self._home: dict[Stream, None] | None = None
         self._inbox = bytearray()
@@ -229,7 +230,7 @@ class Stream:
         now_ns = max(self._moment.now_ns, self._clock.now_ns)
         route = self._route
         if route is None or route.calm:
-            self._arrives_ns = max(now_ns + self._latency_ns, self._arrives_ns)
+            self._arrives_ns = max(now_ns + self.latency_ns, self._arrives_ns)
             self._clock.at(self._arrives_ns, arrival)
         else:
             route.carry(now_ns, arrival, kind, data)

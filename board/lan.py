@@ -8,8 +8,8 @@
 
 Conditions are set on the whole segment (``lan.loss = 0.01``) and, on top of that, on a host's link
 (``lan.link(host).latency_ms = 20``), at any time; they count for what is sent from then on, over connections that are
-open already too. As long as all is as it was in the beginning, the LAN adds nothing to what ``board/ethernet.py`` does,
-and costs nothing. What a loss means to a connection is told in ``board/route.py``.
+open already too. In the beginning there is the latency of an Ethernet port and nothing else, and latency alone costs
+the host nothing. What a loss means to a connection is told in ``board/route.py``.
 
 Whoever tries to reach a host that is cut off or has no power gets no answer, and goes on trying until he gives up or
 the host is back; a host that has power answers, and refuses where it does not listen. An embedded stack behaves so:
@@ -65,7 +65,6 @@ class Conditions:
         self.latency_ns = latency_ns
         self.jitter_ns = 0
         self._loss = 0.0
-        self._first_latency_ns = latency_ns
         self._changed = changed
 
     @property
@@ -101,9 +100,9 @@ class Conditions:
         self._changed()
 
     @property
-    def plain(self) -> bool:
-        """Whether all is as it was in the beginning."""
-        return self.latency_ns == self._first_latency_ns and not self.jitter_ns and not self._loss
+    def steady(self) -> bool:
+        """Whether nothing happens here but latency."""
+        return not self.jitter_ns and not self._loss
 
 
 class Link(Conditions):
@@ -130,7 +129,9 @@ class Lan(Conditions):
     def __init__(self, clock: VirtualClock, entropy: Callable[[str], Entropy]) -> None:
         super().__init__(self._judge, LATENCY_NS)
         self.calm = True
-        """Whether nothing was changed: the LAN is a constant latency, and nothing else."""
+        """Whether nothing happens anywhere on it but latency: no loss, no jitter, no limit of bandwidth, no cut."""
+        self.changes = 0
+        """How often something was set, cut or restored."""
         self._clock = clock
         self._entropy = entropy
         self._key = b""
@@ -139,7 +140,7 @@ class Lan(Conditions):
         self._bandwidth_mbit: float | None = None
         self._links: dict[Ethernet, Link] = {}
         self._names: dict[str, Link] = {}
-        self._changed_links: set[Link] = set()
+        self._rough_links: set[Link] = set()
         self._cuts: dict[frozenset[Link], Alarm | None] = {}
 
     @property
@@ -256,11 +257,12 @@ class Lan(Conditions):
         begins = ours or other
         begins.connections += 1
         name = f"{'' if ours is None else ours.name}/{begins.connections}>{other.name}"
-        there = self._route(self._path(ours, other), name)
+        path = self._path(ours, other)
+        there = self._route(path, name)
         back = self._route(self._path(other, ours), name + "/back")
         stream.travel(there)
         network = other.host.network
-        if self.calm and other.host.powered:
+        if self.calm and other.host.powered and path.latency_ns == self.latency_ns:
             network.admit(stream, peer, port, back)
             return
         sent_ns = self._clock.now_ns - network.latency_ns
@@ -276,21 +278,22 @@ class Lan(Conditions):
             path = self._paths[sender, receiver] = LanPath(self, sender, receiver)
         return path
 
-    # -- whether anything happens here at all
+    # -- whether anything happens here but latency
 
     def _judge(self) -> None:
+        self.changes += 1
         if self._told_latency_ns != self.latency_ns:
             self._told_latency_ns = self.latency_ns
             for network in self._links:
                 network.latency_ns = self.latency_ns
-        quiet = self.plain and self._bandwidth_mbit is None
-        self.calm = quiet and not self._changed_links and not self._cuts
+        steady = self.steady and self._bandwidth_mbit is None
+        self.calm = steady and not self._rough_links and not self._cuts
 
     def _judge_link(self, link: Link) -> None:
-        if link.plain:
-            self._changed_links.discard(link)
+        if link.steady:
+            self._rough_links.discard(link)
         else:
-            self._changed_links.add(link)
+            self._rough_links.add(link)
         self._judge()
 
 

@@ -85,7 +85,9 @@ class Segment(Protocol):
     """A whole LAN."""
 
     calm: bool
-    """Nothing happens on it but the constant latency of an Ethernet port."""
+    """Nothing happens on it but latency."""
+    changes: int
+    """How often its conditions were changed."""
 
 
 class Path(Protocol):
@@ -126,10 +128,11 @@ class Waiting:
 
 
 class Route:
-    """One direction of one connection. ``board.ethernet.Stream`` asks it whenever the LAN is not calm."""
+    """One direction of one connection. ``board.ethernet.Stream`` sends through it while the LAN is not calm."""
 
     __slots__ = (
         "_alarm",
+        "_changes",
         "_clock",
         "_duplicates",
         "_heard",
@@ -148,6 +151,7 @@ class Route:
         self._path = path
         self._luck = luck
         self._segment = path.segment
+        self._changes = -1
         self._waiting: deque[Waiting] | None = None
         self._alarm: Alarm | None = None
         self._since_ns = 0  # when what is first in the queue was first missed
@@ -158,8 +162,12 @@ class Route:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing happens to what is sent, and nothing waits that it would overtake."""
-        return self._segment.calm and not self._waiting and not self._stream.unheard
+        """Whether nothing happens to what is sent but latency, and nothing waits that it would overtake."""
+        segment = self._segment
+        if self._changes != segment.changes:
+            self._changes = segment.changes
+            self._stream.latency_ns = self._path.latency_ns
+        return segment.calm and not self._waiting and not self._stream.unheard
 
     def bind(self, stream: Stream) -> None:
         """Tells it whose way out it is."""

@@ -135,7 +135,6 @@ def test_in_the_beginning_a_lan_is_the_latency_of_an_ethernet_port(clock, lan, p
 
 def test_latency_counts_for_open_connections_and_for_the_next_ones(clock, lan, a, b, pair):
     lan.latency_ms = 2
-    assert not lan.calm
     assert arrival_ns(clock, *pair) == 2 * MS
     later = a.network.connect("b", 5061)
     clock.run_for(4 * MS - 1)
@@ -143,7 +142,6 @@ def test_latency_counts_for_open_connections_and_for_the_next_ones(clock, lan, a
     clock.run_for(1)
     assert later.status == "open"
     lan.latency_ms = 0.1
-    assert lan.calm
     assert arrival_ns(clock, *pair) == LATENCY_NS
 
 
@@ -155,6 +153,22 @@ def test_a_links_latency_comes_on_top_in_both_directions_and_for_nobody_else(clo
     other = a.network.connect("c", 5061)
     clock.run_for(MS)
     assert arrival_ns(clock, other, c.accepted[0]) == LATENCY_NS
+    began_ns = clock.now_ns
+    slow = a.network.connect("b", 5061)
+    clock.run_while(lambda: slow.status == "connecting", S)
+    assert clock.now_ns - began_ns == 2 * (20 * MS + LATENCY_NS)
+
+
+def test_what_is_sent_over_a_shorter_way_does_not_overtake(clock, lan, pair):
+    ours, theirs = pair
+    lan.latency_ms = 10
+    ours.write(b"first ")
+    lan.latency_ms = 1
+    ours.write(b"second")
+    clock.run_for(5 * MS)
+    assert theirs.read() is None
+    clock.run_for(5 * MS)
+    assert theirs.read() == b"first second"
 
 
 def test_jitter_varies_the_latency_within_its_limit(clock, lan, pair):
