@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 __all__ = ["ENDING", "FIRST_STATE", "Event", "Fault", "Rule", "RuleError", "Span", "error_number"]
@@ -193,11 +193,11 @@ class Rule:
 
     def values(self) -> dict[str, object]:
         """What it says beyond its defaults, as plain values: as in a plan."""
-        plain = Rule(self.fault)
+        plain = {field.name: field.default for field in fields(self)}
         found: dict[str, object] = {"fault": self.fault.value, "name": self.name, "event": self._event.value}
         for key in ("sector", "at", "once", "state", "new_state", "probability", *_KINDS[self.fault].keys):
             value = getattr(self, key)
-            if value != getattr(plain, key) or key in ("at", "once"):
+            if value != plain[key] or key == "at":
                 found[key] = errno.errorcode.get(value, value) if key == "errno" else value
         return found
 
