@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from cfcard.blockdev import SECTOR_BYTES, BlockDevice
 from cfcard.errors import SectorError, VolumeCorrupt
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.copies import MAX_FAT_SECTORS, READ_SECTORS, STRETCH
+from cfcard.fat.copies import MAX_FAT_SECTORS, READ_SECTORS, ROW, STRETCH
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector
@@ -278,8 +278,15 @@ class _Run:
         me = len(self._paths)
         self._paths.append(path)
         chain = array("I")
-        cluster = start
+        cluster, row_at = start, 0
         while True:
+            if len(chain) >= row_at and cluster + ROW < top and fat[cluster + ROW - 1] == cluster + ROW:
+                if self._is_row(cluster):
+                    owners[cluster : cluster + ROW] = array("I", (me,)) * ROW
+                    chain.extend(range(cluster, cluster + ROW))
+                    cluster += ROW
+                    continue
+                row_at = len(chain) + ROW  # not in vain for each of them
             if owners[cluster]:
                 other = self._paths[owners[cluster]]
                 found = "a chain that comes back to itself" if owners[cluster] == me else f"also in {_printable(other)}"
@@ -298,6 +305,13 @@ class _Run:
                 self.note(f"FAT entry {cluster}", f"a cluster from 2 to {top - 1}, or an end mark", f"{value & mask:X}")
                 return chain
             cluster = value
+
+    def _is_row(self, cluster: int) -> bool:
+        """Whether the ``ROW`` clusters from ``cluster`` on are nobody's and linked each to its neighbour."""
+        stop = cluster + ROW
+        if self._owners[cluster:stop].count(0) < ROW:
+            return False
+        return self._fat[cluster:stop].tolist() == list(range(cluster + 1, stop + 1))
 
     def _places(self, path: str, chain: array[int]) -> list[range]:
         """Where a directory's sectors are, cluster by cluster."""

@@ -15,7 +15,7 @@ from cfcard.errors import SectorError
 from cfcard.fat.bpb import Bpb
 from cfcard.fat.sectors import Sectors, used_bytes
 
-__all__ = ["MAX_FAT_SECTORS", "READ_SECTORS", "SINGLES", "STRETCH", "Copies", "FatCopy", "read_copies"]
+__all__ = ["MAX_FAT_SECTORS", "READ_SECTORS", "ROW", "SINGLES", "STRETCH", "Copies", "FatCopy", "read_copies"]
 
 READ_SECTORS = 64
 SINGLES = 16
@@ -26,6 +26,9 @@ HALF = SECTOR_BYTES // 2
 MAX_FAT_SECTORS = 32_768
 """FATs of volumes up to 128 GiB, as PCs format them: 8 s of a card's time for both. Longer ones come from clusters
 smaller than any card needs; nobody waits for them, and they would take more memory than all the rest."""
+
+ROW = 1_024
+"""Neighbours followed at once in a chain: those of large files mostly are."""
 
 STRETCH = 8_192
 """Entries looked at at once: a list of all of them would take ten times the FAT's memory."""
@@ -74,6 +77,13 @@ class FatCopy:
         if not self._in_place:
             self._entries[cluster] = value & self._mask
         self.dirty.update((at // SECTOR_BYTES, (at + (1 if self._kind == 12 else 0)) // SECTOR_BYTES))
+
+    def is_row(self, cluster: int) -> bool:
+        """Whether the ``ROW`` clusters from ``cluster`` on are known to be linked each to its neighbour."""
+        last = cluster + ROW - 1
+        if last >= self._length or self._entries[last] != last + 1 or self.lost:
+            return False
+        return self._entries[cluster : last + 1].tolist() == list(range(cluster + 1, last + 2))
 
     def stretches(self) -> Iterator[tuple[int, list[int]]]:
         """(cluster, its entry and the following ones), from cluster 2 on, without stretches that are all free."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import SectorError
 from cfcard.fat.bpb import Bpb
-from cfcard.fat.copies import READ_SECTORS, SINGLES, FatCopy
+from cfcard.fat.copies import READ_SECTORS, ROW, SINGLES, STRETCH, FatCopy
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.names import LFN_ATTRIBUTE
@@ -89,6 +89,8 @@ class Survey:
         bad, found = self.fat.bad, array("I")
         for first, values in self.fat.stretches():
             taken = self._claimed[first : first + len(values)]
+            if 0 not in taken:
+                continue
             mine = zip(values, taken, strict=True)
             found.extend(
                 [c for c, (value, claimed) in enumerate(mine, first) if value and not claimed and value != bad]
@@ -171,6 +173,11 @@ class Survey:
         fat, claimed, cluster = self.fat, self._claimed, start
         chain, ended = array("I"), False
         while 2 <= cluster < fat.top and not claimed[cluster] and len(chain) < most:
+            if len(chain) + ROW <= most and fat.is_row(cluster) and claimed.find(1, cluster, cluster + ROW) < 0:
+                chain.extend(range(cluster, cluster + ROW))
+                claimed[cluster : cluster + ROW] = b"\1" * ROW
+                cluster += ROW
+                continue
             value = fat.get(cluster)
             if value in (0, fat.bad) or (fat.lost and fat.sectors_of(cluster) & fat.lost):
                 break
@@ -318,6 +325,8 @@ class Survey:
             self._broken.append((folder, slot, cluster, needed))
             return None
         self._claim(chain)
+        if needed > STRETCH:
+            yield
         return None
 
     @staticmethod

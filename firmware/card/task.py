@@ -33,7 +33,7 @@ DEBOUNCE_MS = 50
 """Mechanical contacts bounce for a few milliseconds; a card that is being pushed in, for longer."""
 
 LOOK_LIMIT_MS = 60_000
-"""Whoever wants the card waits so long for it to be looked over; the largest FAT that is looked at takes a second."""
+"""Whoever wants the card waits so long for it to be looked over; the longest FATs that are looked at take twelve."""
 
 SETTLE_LIMIT_MS = 1_000
 """A contact that bounces for longer is broken, and nobody should have to wait for it."""
