@@ -149,6 +149,26 @@ def test_several_gaps_in_one_write_are_filled_by_and_by(world, pair, lose):
     assert world.lost() == [("a", SEGMENT_BYTES)] * 3 + [("a", 7)]
 
 
+def test_after_a_silence_one_segment_is_tried_and_the_rest_once_that_was_acknowledged(world, pair):
+    ours, theirs = pair
+    world.lan.cut(world.a, ms=500)
+    began_ns, seen = world.clock.now_ns, arrivals(world.clock, theirs)
+    ours.write(bytes(5 * SEGMENT_BYTES))
+    world.clock.run_for(5 * S)
+    assert seen[0] == (began_ns + S + LATENCY_NS, SEGMENT_BYTES)
+    assert seen[-1] == (began_ns + S + 3 * LATENCY_NS, 5 * SEGMENT_BYTES)
+
+
+def test_over_a_long_way_nothing_is_sent_again_before_an_answer_could_have_come(world, pair, lose):
+    ours, theirs = pair
+    lose(0)
+    world.lan.latency_ms = 2_000
+    began_ns, seen = world.clock.now_ns, arrivals(world.clock, theirs)
+    ours.write(b"far")
+    world.clock.run_for(20 * S)
+    assert seen == [(began_ns + 6 * S, 3)]
+
+
 def test_what_does_not_wait_for_the_lost_segment_is_not_held_up(world, pair, lose):
     ours, theirs = pair
     lose(0)
@@ -332,6 +352,17 @@ def test_one_connections_luck_does_not_shift_anothers():
     (together, _), _ = stories(1, connections=2)
     began_ns = together[0][0] - alone[0][0]
     assert [(now_ns + began_ns, size) for now_ns, size in alone] == together
+
+
+def test_no_two_connections_and_no_two_directions_have_the_same_luck(world):
+    pairs = [world.connect() for _ in range(2)]
+    ends = [end for pair in pairs for end in pair]
+    world.lan.jitter_ms = 10
+    seen = [arrivals(world.clock, end) for end in ends]
+    for end in ends:
+        end.write(b"x")
+    world.clock.run_for(S)
+    assert len({times[0][0] for times in seen}) == 4
 
 
 def test_as_many_segments_are_lost_as_was_asked_for(world, pair):
