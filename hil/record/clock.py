@@ -24,6 +24,14 @@ class Driver(Protocol):
         """It has ended; ``raised`` is the name of what it ended by, when that was an exception."""
         ...
 
+    def notice(self) -> None:
+        """The clock is to be stepped by hand: alarms set so far are the outside's."""
+        ...
+
+    def seen(self) -> None:
+        """It was: those set meanwhile are not."""
+        ...
+
 
 class RecordedClock(VirtualClock):
     """A clock that may have a driver.
@@ -38,9 +46,12 @@ class RecordedClock(VirtualClock):
         self.events = 0
         self.depth = 0
         self.driver: Driver | None = None
+        self._driven = 0
 
     def step(self) -> bool:
         """As VirtualClock's."""
+        if not self._driven and self.driver is not None:
+            return self._step_by_hand(self.driver)
         self.events += 1
         self.depth += 1
         try:
@@ -51,6 +62,15 @@ class RecordedClock(VirtualClock):
         self.events -= 1
         return False
 
+    def _step_by_hand(self, driver: Driver) -> bool:
+        driver.notice()
+        self._driven += 1
+        try:
+            return self.step()
+        finally:
+            self._driven -= 1
+            driver.seen()
+
     def run_until(self, when_ns: int) -> None:
         """As VirtualClock's."""
         driver = self.driver
@@ -58,12 +78,14 @@ class RecordedClock(VirtualClock):
             super().run_until(when_ns)
             return
         raised = None
+        self._driven += 1
         try:
             super().run_until(when_ns)
         except BaseException as error:
             raised = type(error).__name__
             raise
         finally:
+            self._driven -= 1
             driver.end(raised)
 
     def run_while(self, unfinished: Callable[[], bool], timeout_ns: int) -> bool:
@@ -72,12 +94,14 @@ class RecordedClock(VirtualClock):
         if driver is None or not driver.begin(min(self.now_ns + timeout_ns, self._limit_ns)):
             return super().run_while(unfinished, timeout_ns)
         raised = None
+        self._driven += 1
         try:
             return super().run_while(unfinished, timeout_ns)
         except BaseException as error:
             raised = type(error).__name__
             raise
         finally:
+            self._driven -= 1
             driver.end(raised)
 
     @property

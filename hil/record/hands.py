@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 from board import Model, ModelError, model_named
 from hil.errors import EnvironmentRefused
 from hil.gateway import Gateway, Power
 from hil.record.contents import card_from_facts, split, write_chunks
-from hil.record.streams import RepeatedTls
+from hil.record.streams import RecordedStream, RepeatedTls, TlsEnds
 
 if TYPE_CHECKING:
     from board.ethernet import Stream
@@ -127,7 +128,9 @@ class Hands:
 
     def _insert(self, number: int, card: int, facts: dict[str, Any], pieces: list[int], data: bytes) -> None:
         if card not in self._cards:
-            self._cards[card] = card_from_facts(facts)
+            self._cards[card] = made = card_from_facts(facts)
+            if "fresh" in facts and self._bench.recorder is not None:
+                self._bench.recorder.note_fresh_card(made, facts["fresh"])
         inserted = self._cards[card]
         write_chunks(inserted, split(pieces, data, inserted.sectors * SECTOR_BYTES))
         self._board(number).insert_card(inserted)
@@ -177,7 +180,14 @@ class Hands:
             self._tls[stream].arrived(data)
 
     def _speak_tls(self, stream: int, settings: dict[str, Any]) -> None:
-        self._tls[stream] = RepeatedTls(settings)
+        recorder, end = self._bench.recorder, self._streams[stream]
+
+        def watch(ends: TlsEnds, context: SSLContext, name: str | None) -> TlsEnds:
+            if recorder is None or not isinstance(end, RecordedStream):
+                return ends
+            return recorder.watch_tls(end, ends, context, name)
+
+        self._tls[stream] = RepeatedTls(settings, watch)
 
 
 def model_facts(model: Model, source: str) -> dict[str, Any]:

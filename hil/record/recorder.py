@@ -53,11 +53,11 @@ class Outside:
 
     __slots__ = ("by", "depth", "driving", "seen")
 
-    def __init__(self, by: int, depth: int, seen: int) -> None:
+    def __init__(self, by: int, clock: RecordedClock) -> None:
         self.by = by
-        self.depth = depth
+        self.depth = clock.depth
         self.driving = 0
-        self.seen = seen
+        self.seen = clock.asked
 
 
 class Recorder:
@@ -72,7 +72,7 @@ class Recorder:
         self._clock = bench.clock
         self._trace = bench.trace
         self._actions: list[Action] = []
-        self._contexts = [Outside(BETWEEN, 0, 0)]
+        self._contexts = [Outside(BETWEEN, bench.clock)]
         self._alarms: dict[int, Alarm] = {}
         self._alarm_numbers = 0
         self._busy = 0
@@ -139,7 +139,7 @@ class Recorder:
 
     def do(self, verb: Callable[[], T]) -> T:
         """Does something to a board, and gives what that gave; noting it is the caller's business."""
-        self._notice()
+        self.notice()
         with self.inside():
             result = verb()
         self.seen()
@@ -166,7 +166,7 @@ class Recorder:
 
     def record(self) -> Record:
         """The run so far."""
-        self._notice()
+        self.notice()
         facts = Facts(
             format=FORMAT,
             seed=self._bench.seed or 0,
@@ -207,12 +207,12 @@ class Recorder:
 
     def note(self, kind: str, *arguments: Any) -> Action:
         """Notes one thing, with its place."""
-        clock, context = self._clock, self._contexts[-1]
-        if clock.depth == context.depth:
-            self._notice()
-            by = context.by
-        else:
-            by = -1 - self._trace.count
+        self.notice()
+        return self._add(kind, *arguments)
+
+    def _add(self, kind: str, *arguments: Any) -> Action:
+        clock = self._clock
+        by = self._contexts[-1].by if self.outside else -1 - self._trace.count
         action = Action(clock.events, clock.now_ns, by, kind, arguments)
         self._actions.append(action)
         return action
@@ -260,20 +260,19 @@ class Recorder:
         if self.outside:
             self._contexts[-1].seen = self._clock.asked
 
-    def _notice(self) -> None:
+    def notice(self) -> None:
         """Notes the alarms that the outside has set or cancelled since it was looked last."""
         clock, context = self._clock, self._contexts[-1]
-        if context.driving or clock.depth != context.depth or self._stopped:
+        if context.driving or not self.outside or self._stopped:
             return
         if clock.asked != context.seen:
             alarms = clock.alarms_since(context.seen)
             context.seen = clock.asked
             for alarm in alarms:
                 self._adopt(alarm)
-        if self._alarms:
-            for number in [number for number, alarm in self._alarms.items() if not alarm.pending]:
-                del self._alarms[number]
-                self.note("cancel", number)
+        for number in [number for number, alarm in self._alarms.items() if not alarm.pending]:
+            del self._alarms[number]
+            self._add("cancel", number)
 
     def _adopt(self, alarm: Alarm) -> None:
         callback = alarm.callback
@@ -286,15 +285,15 @@ class Recorder:
         number = self._alarm_numbers
         self._alarms[number] = alarm
         alarm.callback = partial(self._went_off, number, callback)
-        self.note("alarm", number, alarm.when_ns)
+        self._add("alarm", number, alarm.when_ns)
 
     def _went_off(self, number: int, callback: Callable[[], None]) -> None:
         self._alarms.pop(number, None)
-        self._contexts.append(Outside(number, self._clock.depth, self._clock.asked))
+        self._contexts.append(Outside(number, self._clock))
         try:
             callback()
         finally:
-            self._notice()
+            self.notice()
             self._contexts.pop()
 
     # -- parts that need more than a verb in the place of another

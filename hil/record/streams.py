@@ -164,12 +164,19 @@ class _Outgoing:
 
 
 class RepeatedTls:
-    """A client that does what a recorded one did. KeyError, TypeError or ValueError for settings that are none."""
+    """A client that does what a recorded one did. KeyError, TypeError or ValueError for settings that are none.
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = context_from(settings)
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=settings["server_name"])
+    Args:
+        watch: gets ends, context and server name, and gives ends that are watched.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], watch: Callable[[TlsEnds, ssl.SSLContext, str | None], TlsEnds]
+    ) -> None:
+        context, name = context_from(settings), settings["server_name"]
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ends = TlsEnds(context.wrap_bio(incoming, outgoing, server_hostname=name), incoming, outgoing)
+        self._tls, self._incoming, self._outgoing = watch(ends, context, name)
         self._arrived = bytearray()
         self._made = bytearray()
 
@@ -219,7 +226,7 @@ def settings_of(context: ssl.SSLContext, server_name: str | None) -> tuple[dict[
         "verify": int(context.verify_mode),
         "trust_anchors": [anchor.hex() for anchor in context.get_ca_certs(binary_form=True)],
         "chain": getattr(context, "client_chain", ""),
-        "protocols": getattr(context, "protocols", []),
+        "protocols": list(getattr(context, "protocols", ())),
     }
     known = hasattr(context, "client_chain")
     return settings, None if known else "a TLS context that client_context did not make: parts of it are not recorded"
@@ -227,7 +234,9 @@ def settings_of(context: ssl.SSLContext, server_name: str | None) -> tuple[dict[
 
 def context_from(settings: dict[str, Any]) -> ssl.SSLContext:
     """A context of these settings."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    from hil.tlsclient import ClientContext
+
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.VerifyMode(settings["verify"])
     with warnings.catch_warnings():
@@ -242,6 +251,7 @@ def context_from(settings: dict[str, Any]) -> ssl.SSLContext:
         _load_chain(context, settings["chain"])
     if settings["protocols"]:
         context.set_alpn_protocols(settings["protocols"])
+    context.client_chain = settings["chain"]
     return context
 
 
