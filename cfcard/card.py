@@ -66,12 +66,13 @@ class _Pauses:
         """One bit per erase block: 32 KiB for a card of 32 GiB."""
         self._count = 0
 
-    def wake_ns(self, now_ns: int, base_ns: int) -> int:
-        """What waking up takes before a sector that takes ``base_ns``."""
-        timing = self._timing
-        wake_ns = timing.wake_us * 1_000 if now_ns >= self._awake_until_ns else 0
-        self._awake_until_ns = now_ns + wake_ns + base_ns + timing.sleep_after_us * 1_000
-        return wake_ns
+    def wake_ns(self, now_ns: int) -> int:
+        """What waking up takes before a sector."""
+        return self._timing.wake_us * 1_000 if now_ns >= self._awake_until_ns else 0
+
+    def busy_until(self, now_ns: int) -> None:
+        """The card works until then, and falls asleep some time later."""
+        self._awake_until_ns = now_ns + self._timing.sleep_after_us * 1_000
 
     def erase_ns(self, lba: int) -> int:
         """What erasing takes before this sector is written."""
@@ -168,11 +169,12 @@ class CompactFlash:
 
     def pause_ns(self, kind: str, lba: int, now_ns: int, base_ns: int) -> int:
         """Nanoseconds that sector ``lba`` takes beyond ``base_ns``; to be asked once before each, in their order."""
-        pause_ns = self._pauses.wake_ns(now_ns, base_ns)
+        pause_ns = self._pauses.wake_ns(now_ns)
         if kind == "write":
             pause_ns += self._pauses.erase_ns(lba)
         if self.faults is not None:
             pause_ns += self.faults.delay_ns(Event(kind), lba, base_ns + pause_ns)
+        self._pauses.busy_until(now_ns + pause_ns + base_ns)
         return pause_ns
 
     def power_on(self, bus_bytes_per_s: int = 0) -> None:

@@ -126,6 +126,19 @@ def test_a_slow_card_takes_longer_for_the_sectors_that_its_rule_names() -> None:
     assert [card.pause_ns("read", 0, n, 100) for n in range(3)] == [0, 200, 200]
 
 
+def test_a_slow_card_does_not_fall_asleep_over_its_work() -> None:
+    card = CompactFlash(RamDevice(1 << 20))
+    rules = ArmedRules()
+    card.break_by(rules, cut=NoCard, pull=NoCard)
+    rules.arm(Rule(Fault.SLOW, delay_ms=100))
+    now_ns = 0
+    pauses = []
+    for lba in range(3):
+        pauses.append(card.pause_ns("write", lba, now_ns, 100 * US))
+        now_ns += pauses[-1] + 100 * US
+    assert pauses == [102_000 * US, 100_000 * US, 100_000 * US]
+
+
 def test_write_protection_is_the_cards_word() -> None:
     card = CompactFlash(RamDevice(1 << 20), write_protected=True)
     with pytest.raises(CardProtected, match="write-protected"):

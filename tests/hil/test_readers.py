@@ -15,7 +15,7 @@ from cfcard import CompactFlash, ImageDevice, RamDevice, ReaderDevice
 from cfcard.discovery import Disk
 from hil import Bench
 from hil.cli import main
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, RackMisuse
 from hil.readers import ReaderWatch, backend_of, is_reader, look_into, reader_card, reader_text, readers, size_text
 
 CARD = Disk(
@@ -234,3 +234,19 @@ def test_other_cards_are_not_watched() -> None:
         ReaderWatch(bench.clock, gateway, lambda: pytest.fail("pulled"), lambda text: pytest.fail(text))
         bench.run_for(ms=3_000)
         assert gateway.card is not None
+
+
+def test_a_card_in_a_reader_can_fail_but_is_not_destroyed() -> None:
+    with Bench(7) as bench:
+        gateway = bench.gateway()
+        gateway.insert_card(CompactFlash(FakeReader()))
+        for fault in ("garbage", "misdirect", "forget", "full"):
+            with pytest.raises(RackMisuse, match="not on a real card"):
+                gateway.faults.arm(fault)
+        gateway.faults.arm("pull", at=2)
+        assert gateway.card is not None
+        device = gateway.card.device
+        device.writeblocks(0, bytes(512))
+        with pytest.raises(OSError, match="no card"):
+            device.writeblocks(1, bytes(512))
+        assert gateway.card is None
