@@ -301,13 +301,13 @@ class LanPath:
     """What lies between two hosts, in one direction; None for a client of the bench.
 
     Attributes:
-        segment: the LAN.
+        medium: the LAN.
     """
 
-    __slots__ = ("_parts", "_receiver", "_sender", "segment")
+    __slots__ = ("_parts", "_receiver", "_sender", "medium")
 
     def __init__(self, lan: Lan, sender: Link | None, receiver: Link | None) -> None:
-        self.segment = lan
+        self.medium = lan
         self._sender = sender
         self._receiver = receiver
         self._parts: list[Conditions] = [part for part in (lan, sender, receiver) if part is not None]
@@ -325,7 +325,7 @@ class LanPath:
         return sum(part.latency_ns for part in self._parts)
 
     def is_cut(self) -> bool:
-        return self.segment.is_cut(self._sender, self._receiver)
+        return self.medium.is_cut(self._sender, self._receiver)
 
     def is_down(self) -> bool:
         one, other = self._sender, self._receiver
@@ -345,7 +345,7 @@ class LanPath:
 
     def _line_ns(self, now_ns: int, size_bytes: int) -> int:
         """Until the sender's line has sent it, behind all that it was given before."""
-        mbit, link = self.segment.bandwidth_mbit, self._sender
+        mbit, link = self.medium.bandwidth_mbit, self._sender
         if mbit is None or link is None:
             return 0
         segments = max(1, -(-size_bytes // SEGMENT_BYTES))

@@ -81,7 +81,7 @@ class Luck:
         return self.number() * limit >> 64
 
 
-class Segment(Protocol):
+class Medium(Protocol):
     """A whole LAN."""
 
     calm: bool
@@ -94,7 +94,7 @@ class Path(Protocol):
     """What lies between two hosts, in one direction."""
 
     @property
-    def segment(self) -> Segment:
+    def medium(self) -> Medium:
         """What it is a part of."""
 
     @property
@@ -137,9 +137,9 @@ class Route:
         "_duplicates",
         "_heard",
         "_luck",
+        "_medium",
         "_path",
         "_rto_ns",
-        "_segment",
         "_since_ns",
         "_stream",
         "_timed_out",
@@ -150,7 +150,7 @@ class Route:
         self._clock = clock
         self._path = path
         self._luck = luck
-        self._segment = path.segment
+        self._medium = path.medium
         self._changes = -1
         self._waiting: deque[Waiting] | None = None
         self._alarm: Alarm | None = None
@@ -163,11 +163,11 @@ class Route:
     @property
     def calm(self) -> bool:
         """Whether nothing happens to what is sent but latency, and nothing waits that it would overtake."""
-        segment = self._segment
-        if self._changes != segment.changes:
-            self._changes = segment.changes
+        medium = self._medium
+        if self._changes != medium.changes:
+            self._changes = medium.changes
             self._stream.latency_ns = self._path.latency_ns
-        return segment.calm and not self._waiting and not self._stream.unheard
+        return medium.calm and not self._waiting and not self._stream.unheard
 
     def bind(self, stream: Stream) -> None:
         """Tells it whose way out it is."""
