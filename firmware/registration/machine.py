@@ -103,10 +103,10 @@ class Progress:
         self.state, self.since_ns = state, now_ns
 
     def _fail(self, now_ns: int) -> None:
-        """One that stood begins to count anew (RFC 5626 4.5: failures in a row to register)."""
+        """Counts failures to register in a row (RFC 5626 4.5): a registration that stood begins the count anew, and a
+        connection that was lost between two REGISTERs is none."""
         self.failed += 1
-        if self.stands and now_ns - self.stands_since_ns >= STEADY_NS:
-            self.failures_in_a_row = 0
-        else:
-            self.failures_in_a_row += 1
+        steady = self.stands and now_ns - self.stands_since_ns >= STEADY_NS
+        before = 0 if steady else self.failures_in_a_row
+        self.failures_in_a_row = 0 if steady and self.state is State.REGISTERED else before + 1
         self.stands = False

@@ -16,8 +16,8 @@ from firmware.sip.registrar import Flow, Registrar
 __all__ = ["serve_sip", "watch_bindings"]
 
 IDLE_MS = 300_000
-"""Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest. Who registered and
-does not do that may be silent for as long as the registration lasts besides."""
+"""Without a word the connection is closed: RFC 5626 4.4.1 has clients ping every 120 s at the latest. Who registered
+and does not do that may be silent for as long as the registration lasts besides."""
 
 MESSAGE_MS = 32_000
 """From a message's first byte to its last: 64 * T1, as long as any transaction may take (RFC 3261 17.1.1.2)."""

@@ -40,6 +40,13 @@ def test_failures_in_a_row_are_counted_until_one_holds() -> None:
     assert (progress.failures_in_a_row, progress.failed) == (0, 4)
 
 
+def test_a_refusal_counts_though_the_registration_stood_and_what_was_before_that_does_not() -> None:
+    progress = after(Event.BEGIN, Event.DUE, Event.FAILED, Event.DUE, Event.FAILED, *CALM[1:])
+    progress.move(Event.REFRESH, STEADY_NS)
+    progress.move(Event.FAILED, STEADY_NS)
+    assert progress.failures_in_a_row == 1
+
+
 def test_one_that_ends_at_once_counts_as_a_failure_to_register() -> None:
     progress = after(*CALM)
     progress.move(Event.FAILED, STEADY_NS - 1)
