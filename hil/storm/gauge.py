@@ -26,23 +26,24 @@ class Gauge:
 
     def __init__(self) -> None:
         self._peaks: list[int] = []  # by tenths of a second
-        self._value = 0
+        self.value = 0
+        """What it is now."""
 
     def set(self, time_ns: int, value: int) -> None:
         """From then on it is ``value``. A time that lies a little back is taken as the newest."""
         peaks = self._peaks
         bucket = time_ns // BUCKET_NS
         if bucket >= len(peaks):
-            peaks.extend([self._value] * (bucket + 1 - len(peaks)))
+            peaks.extend([self.value] * (bucket + 1 - len(peaks)))
         if value > peaks[-1]:
             peaks[-1] = value
-        self._value = value
+        self.value = value
 
     def points(self, span_ns: int, bucket_ns: int) -> tuple[float, ...]:
         """One per bucket."""
         width = bucket_ns // BUCKET_NS
         number = len(bucket_starts_s(span_ns, bucket_ns))
-        peaks = self._peaks + [self._value] * (number * width - len(self._peaks))
+        peaks = self._peaks + [self.value] * (number * width - len(self._peaks))
         return tuple(max(peaks[index * width : (index + 1) * width]) for index in range(number))
 
 

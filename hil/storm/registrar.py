@@ -1,8 +1,8 @@
 """What a storm does to the registrar, heard from its trace and its spans: load by kind, queues, TLS handshakes.
 
-Charges are known by task, and spans begin and end in a task, so what was charged in between is what a handshake cost.
-Whether it was worth it, only the phone can tell: one that has lost its patience meanwhile begins anew, and what was
-spent on it was spent in vain, even where the registrar does not know.
+Spans begin and end in a task, so what that task used in between is what a handshake cost. Whether it was worth it, only
+the phone can tell: one that has lost its patience meanwhile begins anew, and what was spent on it was spent in vain,
+even where the registrar does not know.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from hil.storm.gauge import Gauge, Levels
 from hil.timeline.load import LoadCounter
 
 if TYPE_CHECKING:
-    from firmware.kernel import Kernel
+    from firmware.kernel import Kernel, Task
     from hil.gateway import Gateway
 
 HANDSHAKE = "tls server handshake"
+
+SAMPLE_NS = 10_000_000
+"""Queue lengths are sampled this often in virtual time."""
 
 SWITCH = "switch"
 """What a turn took beyond its charges: dispatches, mostly."""
@@ -32,8 +35,9 @@ READY = tuple(f"ready {priority.name.lower()}" for priority in sorted(Priority))
 class Shake:
     """One handshake, from the registrar's side."""
 
-    task: int
-    began_ns: int
+    task: Task
+    used_ns: int
+    """What the task had used before."""
     cpu_ns: int = 0
     ended: bool = False
     served: bool = False
@@ -61,10 +65,10 @@ class RegistrarMeter:
         self._charged_ns = 0
         self._open: dict[str, Shake] = {}  # by peer
         self._latest: dict[str, Shake] = {}  # by the peer's host
-        self._by_task: dict[int, Shake] = {}
         self._kernel: Kernel | None = None
         self._ready = tuple(self.queues[name] for name in READY)
-        self._queued: tuple[int, ...] = ()
+        self._sample_ns = 0
+        self._until_ns = 0  # end of the last turn
         self._waiting = self.queues["handshakes"]
         self.attach()
 
@@ -84,12 +88,14 @@ class RegistrarMeter:
         kernel.spans = span
 
     def event(self, event: TraceEvent) -> None:
-        """One event of its trace."""
+        """One event of its trace. Told of every turn, so it is written for speed."""
         time_ns, _, kind, name, value = event
         if kind == "task":
-            self._turn(time_ns - self._zero_ns, name, int(value))
+            self._turn(time_ns - self._zero_ns, name, value)  # type: ignore[arg-type]
         elif kind.startswith("charge:"):
-            self._charge(time_ns - self._zero_ns, kind[7:], name, int(value))
+            duration_ns = value * 1_000_000_000 // self._hz  # type: ignore[operator]
+            self._charges.append((time_ns - self._zero_ns, name, kind[7:], duration_ns))
+            self._charged_ns += duration_ns
         elif kind == "reset":
             self.resets[name] += 1
             self._charges.clear()
@@ -97,35 +103,40 @@ class RegistrarMeter:
 
     def close(self) -> None:
         """The end: what is open stays so."""
+        self._rest()
         self._load.close()
 
     # -- the CPU
-
-    def _charge(self, time_ns: int, kind: str, task: str, cycles: int) -> None:
-        duration_ns = cycles * 1_000_000_000 // self._hz
-        self._charges.append((time_ns, task, kind, duration_ns))
-        self._charged_ns += duration_ns
-        self.cpu_ns[kind] += duration_ns
-        if self._by_task and self._kernel is not None:
-            shake = self._by_task.get(id(self._kernel.current))
-            if shake is not None:
-                shake.cpu_ns += duration_ns
 
     def _turn(self, began_ns: int, task: str, held_ns: int) -> None:
         charges = self._charges
         rest_ns = held_ns - self._charged_ns
         if rest_ns > 0:
-            self.cpu_ns[SWITCH] += rest_ns
             charges.append((began_ns, task, SWITCH, rest_ns))
+        cpu_ns = self.cpu_ns
+        for _, _, kind, duration_ns in charges:
+            cpu_ns[kind] += duration_ns
         self.busy_ns += held_ns
         self._load.add(began_ns, held_ns, charges)
         charges.clear()
         self._charged_ns = 0
-        kernel = self._kernel
-        if kernel is not None and kernel.queued != self._queued:
-            self._queued = kernel.queued
-            for gauge, number in zip(self._ready, self._queued, strict=True):
-                gauge.set(began_ns + held_ns, number)
+        if began_ns > self._until_ns:
+            self._rest()
+        self._until_ns = began_ns + held_ns
+        if began_ns >= self._sample_ns:
+            self._sample(self._until_ns)
+
+    def _rest(self) -> None:
+        """The CPU had nothing to do until now: nobody was ready when the last turn ended."""
+        for gauge in self._ready:
+            if gauge.value:
+                gauge.set(self._until_ns, 0)
+
+    def _sample(self, now_ns: int) -> None:
+        self._sample_ns = now_ns + SAMPLE_NS
+        if self._kernel is not None:
+            for gauge, number in zip(self._ready, self._kernel.queued, strict=True):
+                gauge.set(now_ns, number)
 
     def _told(self, name: str, time_ns: int, values: dict[str, float]) -> None:
         if "by kind" in name:
@@ -152,20 +163,25 @@ class RegistrarMeter:
     def _span(self, now_ns: int, kind: str, of: str, label: int | str) -> None:
         if label != HANDSHAKE:
             return
+        kernel = self._kernel
+        task = None if kernel is None else kernel.current
         if kind == "begin":
-            shake = Shake(id(self._kernel.current if self._kernel else None), now_ns)
-            self.shakes.append(shake)
-            self._open[of] = self._by_task[shake.task] = self._latest[of.rpartition(":")[0]] = shake
+            if task is not None:
+                shake = Shake(task, task.busy_ns)
+                self.shakes.append(shake)
+                self._open[of] = self._latest[of.rpartition(":")[0]] = shake
         else:
-            self._end(self._open.pop(of, None))
+            _end(self._open.pop(of, None))
         self._waiting.set(now_ns, len(self._open))
-
-    def _end(self, shake: Shake | None) -> None:
-        if shake is not None:
-            self._by_task.pop(shake.task, None)
-            shake.ended = True
 
     def _give_up(self) -> None:
         """Power went, or a reset came, in the middle of these."""
         for of in list(self._open):
-            self._end(self._open.pop(of))
+            _end(self._open.pop(of))
+
+
+def _end(shake: Shake | None) -> None:
+    """Work gives the CPU back after each slice, so that a turn ends with what was charged in it, and is booked."""
+    if shake is not None:
+        shake.ended = True
+        shake.cpu_ns = shake.task.busy_ns - shake.used_ns

@@ -108,6 +108,7 @@ def build(parameters: Parameters, seed: int, keys: Keys) -> World:
             }
             identity = authority.identity(phone.name, phone.netbios, parameters.phone_key)
             provision(phone.board, Provisions(identity, (authority.certificate,), (), settings))
+            phone.console.close()  # nobody reads what a phone says on its serial line
     except BaseException:
         bench.close()
         raise
