@@ -13,12 +13,14 @@ prefix. A test's seed follows from its name, so that it repeats exactly; ``--gat
 
 ``@pytest.mark.gatebench(model="ip305", factory="upgraded", ...)`` changes what ``board`` is, with the arguments of
 ``Bench.gateway``.
+
+Every ``bench`` is recorded. A test that fails leaves its record behind, with console logs, flash and card images, in
+``.gatebench`` at the root of the tests; its report names the command that repeats it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -54,7 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gatebench-seed", metavar="N", type=int, help="seed of every test (default: from the test's name)"
     )
-    group.addoption("--gatebench-artifacts", metavar="DIR", help="where a failed test leaves console log and images")
+    group.addoption(
+        "--gatebench-artifacts",
+        metavar="DIR",
+        help="where failed tests leave record, console logs, flash and card images; all of them are kept there"
+        " (default: .gatebench in the root directory, which keeps the newest 10)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,7 +101,7 @@ def bench(request: pytest.FixtureRequest, rack: Rack) -> Iterator[Bench]:
     node = request.node
     option = request.config.getoption("--gatebench-seed")
     seed = _seed_from_name(node.nodeid) if option is None else option
-    with Bench(seed) as made:
+    with Bench(seed, record=True) as made:
         made.repeat = f"pytest {shlex.quote(node.nodeid)} --gatebench-seed {seed}"
         node.stash[_bench_key] = made
         yield made
@@ -139,9 +146,7 @@ def pytest_runtest_makereport(
     report = yield
     made = item.stash.get(_bench_key, None)
     if made is not None and report.failed:
-        folder = item.config.getoption("--gatebench-artifacts")
-        left = [] if folder is None else _leave_artifacts(made, Path(folder) / _file_name(item.nodeid))
-        report.sections.append((SECTION, _section_text(made, left)))
+        report.sections.append((SECTION, "\n".join([*_section_lines(made), *_leave_artifacts(made, item)])))
     return report
 
 
@@ -164,39 +169,31 @@ def _seed_from_name(nodeid: str) -> int:
     return int.from_bytes(hashlib.sha256(nodeid.encode()).digest()[:4], "big") >> (32 - SEED_BITS)
 
 
-def _file_name(nodeid: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid).strip("-")[-150:]
-
-
-def _section_text(bench: Bench, left: list[Path]) -> str:
+def _section_lines(bench: Bench) -> list[str]:
     from hil.errors import LAST_BYTES, readable, seconds_text
 
     lines = [f"virtual time: {seconds_text(bench.now_ns)}", f"seed: {bench.seed}", f"repeat: {bench.repeat}"]
     for gateway in bench.gateways:
         lines.append(f"{gateway.name}, last bytes of {len(gateway.console.data)}:")
         lines += ["    " + line for line in readable(bytes(gateway.console.data[-LAST_BYTES:]))]
-    lines += [f"left behind: {path}" for path in left]
-    return "\n".join(lines)
+    return lines
 
 
-def _leave_artifacts(bench: Bench, folder: Path) -> list[Path]:
-    """Writes, per gateway, the console's transcript, the images, and the saved gateway; and the trace."""
-    folder.mkdir(parents=True, exist_ok=True)
-    left = []
-    for gateway in bench.gateways:
-        log = folder / f"{gateway.name}.console.log"
-        log.write_text(gateway.console.transcript(), encoding="utf-8")
-        flash = folder / f"{gateway.name}.flash"
-        flash.write_bytes(gateway.flash_image)
-        saved = folder / f"{gateway.name}.saved.zip"
-        gateway.save(saved)
-        left += [log, flash, saved]
-        if gateway.card is not None:
-            from hil.cards import image_bytes
+def _leave_artifacts(bench: Bench, item: pytest.Item) -> list[str]:
+    """Leaves what a failed test leaves, and gives the lines that say where. A host that refuses is no failure."""
+    from hil.artifacts import DEFAULT_FOLDER, RECORD, folder_name, leave, prune
+    from hil.errors import EnvironmentRefused, RackMisuse
 
-            image = folder / f"{gateway.name}.card.img"
-            image.write_bytes(image_bytes(gateway.card))
-            left.append(image)
-    trace = folder / "trace.tsv"
-    trace.write_text("".join(event.line() + "\n" for event in bench.trace), encoding="utf-8")
-    return [*left, trace]
+    chosen = item.config.getoption("--gatebench-artifacts")
+    root = item.config.rootpath / DEFAULT_FOLDER
+    folder = (root / "failures" if chosen is None else Path(chosen)) / folder_name(item.nodeid)
+    try:
+        left = leave(bench, folder)
+        if chosen is None:
+            prune(root)
+    except (OSError, EnvironmentRefused, RackMisuse) as error:
+        return [f"not all could be left behind in {folder}: {error}"]
+    here = item.config.invocation_params.dir
+    shown = [path.relative_to(here) if path.is_relative_to(here) else path for path in left]
+    repeat = [f"record: gatebench repeat {shlex.quote(str(path))}" for path in shown if path.name == RECORD]
+    return [*repeat, *(f"left behind: {path}" for path in shown)]

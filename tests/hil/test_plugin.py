@@ -146,6 +146,7 @@ def test_a_failed_test_leaves_its_artifacts_and_a_passed_one_leaves_none(run: Ru
         "IP800-06-11-ac.flash",
         "IP800-06-11-ac.card.img",
         "IP800-06-11-ac.saved.zip",
+        "record.zip",
         "trace.tsv",
     }
     assert "login: admin" in (folder / "IP800-06-11-ac.console.log").read_text()
