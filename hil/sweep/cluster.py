@@ -14,13 +14,17 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
+import signal
+import socket
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib import import_module
 from typing import Any
 
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, RackMisuse
 from hil.sweep.case import Case, Result
 from hil.sweep.engine import WorkerDied
 from hil.sweep.scenario import Scenario
@@ -46,10 +50,12 @@ class ClusterEngine:
         workers: of a cluster of our own; None takes one per core.
 
     Raises:
+        RackMisuse: the address is none.
         EnvironmentRefused: Dask is not installed, nobody answers there, or the workers run other code than we do.
     """
 
     def __init__(self, address: str, workers: int | None = None) -> None:
+        _require_address(address)
         distributed = _distributed()
         self.deaths: tuple[type[BaseException], ...] = (distributed.scheduler.KilledWorker,)
         self._address = address
@@ -85,7 +91,7 @@ class ClusterEngine:
         try:
             return self.submit(scenario, [case]).result()[0]
         except self.deaths:
-            raise WorkerDied("on every one of the workers that the cluster tried") from None
+            raise WorkerDied("and so did others of the cluster that tried it") from None
 
     def stop(self) -> None:
         """What has not begun is cancelled with the client; what runs ends by itself, and nobody hears of it."""
@@ -116,6 +122,20 @@ def _code_of_worker() -> str:
     return code_fingerprint()
 
 
+def _require_address(address: str) -> None:
+    """Looks at an address before Dask does, which would try for long. A scheduler that is not there is soon known."""
+    found = re.fullmatch(r"(?:(tcp|tls|ws|wss)://)?(\[[0-9A-Fa-f:]+\]|[^\s/:]+):([0-9]{1,5})", address)
+    if address == LOCAL:
+        return
+    if found is None:
+        raise RackMisuse(f"--cluster {address}: must be a scheduler's tcp://HOST:PORT, or {LOCAL}")
+    try:
+        socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EnvironmentRefused(f"cluster {address}: the scheduler does not answer: {reason.lower()}") from error
+
+
 def _distributed() -> Any:
     """Dask. Loaded only when a cluster is asked for; it has no types."""
     try:
@@ -127,17 +147,27 @@ def _distributed() -> Any:
 
 
 def _own_cluster(distributed: Any, workers: int) -> Any:
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
+    # Ctrl-C is ours alone: processes that are started while it is ignored go on ignoring it.
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _client(distributed: Any, address: str, cluster: Any) -> Any:
-    # A refusal is told in one line of ours; what Dask logs of it besides goes nowhere.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # A refusal is told in one line of ours; what Dask logs of it besides, each part of it by itself, goes nowhere.
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         return distributed.Client(cluster or address, timeout=ANSWER_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -19,13 +19,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_end
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
+from hil.errors import EnvironmentRefused
 from hil.sweep.case import Case, Result
 from hil.sweep.scenario import Scenario
 from hil.sweep.work import run_cases
@@ -131,6 +132,8 @@ class _Hand:
         except self._engine.deaths:
             self.suspects += chunk
             return []
+        except CancelledError:
+            raise EnvironmentRefused("the workers have gone, and nobody is left to give cases to") from None
         for result in batch:
             self._case_s = max(1e-4, 0.9 * self._case_s + 0.1 * result.host_s)
         return batch

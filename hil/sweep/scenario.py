@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from hil.bench import Bench
 from hil.errors import EnvironmentRefused, RackMisuse
 from hil.sweep.case import Case, Value
 
-__all__ = ["BUILT_IN", "Function", "Scenario", "is_file_name", "scenario_named"]
+__all__ = ["BUILT_IN", "Function", "Scenario", "scenario_named"]
 
 Function = Callable[[Case, Bench], Mapping[str, Value]]
 """Runs a case and gives what it measured. An AssertionError is the device's failure, any other exception an error."""
@@ -82,11 +81,6 @@ BUILT_IN = {
     )
 }
 """Ours, by name: another is one more line."""
-
-
-def is_file_name(text: str) -> bool:
-    """Whether a scenario's name says that it is in a file."""
-    return re.fullmatch(r".+\.py(:.*)?", text) is not None
 
 
 def scenario_named(text: str) -> Scenario:

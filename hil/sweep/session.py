@@ -94,4 +94,5 @@ def run_sweep(
         wall_s = time.monotonic() - began_s
         if journal is not None and out is not None and not interrupted:
             write_results(out, journal.results.values(), {"gatebench.scenario": scenario.name})
-        return Finished([done[case] for case in cases if case in done], len(missing), wall_s, interrupted)
+        ran = len(done) - len(cases) + len(missing)
+        return Finished([done[case] for case in cases if case in done], ran, wall_s, interrupted)

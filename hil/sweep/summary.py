@@ -13,7 +13,10 @@ from hil.sweep.columns import rows_from_results
 __all__ = ["Progress", "counts_text", "failures_text", "table_text"]
 
 SHOWN = 20
-"""Failures printed; the results file has all."""
+"""Kinds of failures printed, and cases of each; the results file has all."""
+
+SAID = 2
+"""Lines of a message that tell one kind from another: what was expected, and what came."""
 
 MEASURES = 4
 """How many a table shows of a scenario that does not say which matter."""
@@ -90,17 +93,24 @@ def table_text(results: Sequence[Result], measures: Sequence[str]) -> str:
 
 
 def failures_text(results: Iterable[Result]) -> str:
-    """Each failure with the command that repeats it; the whole of its message when it is the only one."""
-    bad = [result for result in results if result.outcome != "ok"]
+    """Every failure with the command that repeats it; those that say the same stand together.
+
+    When there is but one, the whole of its message is told.
+    """
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        if result.outcome != "ok":
+            groups.setdefault((result.outcome, *result.message.splitlines()[:SAID]), []).append(result)
     lines: list[str] = []
-    for result in bad[:SHOWN]:
-        case = result.case
-        where = ", ".join(f"{name} {value}" for name, value in case.axes.items() if name != "scenario")
-        said = result.message.splitlines() or ["nothing is known"]
-        lines += [f"{result.outcome}: {where}", *("    " + line for line in (said if len(bad) == 1 else said[:2]))]
-        lines += [f"    repeat: {case.repeat}"]
-    if len(bad) > SHOWN:
-        lines.append(f"and {len(bad) - SHOWN:,} more")
+    for (outcome, *said), group in list(groups.items())[:SHOWN]:
+        only = len(groups) == len(group) == 1
+        lines.append(f"{outcome}: {len(group):,} {'case' if len(group) == 1 else 'cases'}")
+        lines += ["    " + line for line in (group[0].message.splitlines() if only else said)]
+        lines += [f"  repeat: {result.case.repeat}" for result in group[:SHOWN]]
+        if len(group) > SHOWN:
+            lines.append(f"  and {len(group) - SHOWN:,} more")
+    if len(groups) > SHOWN:
+        lines.append(f"and {len(groups) - SHOWN:,} failures of other kinds")
     return "\n".join(lines)
 
 
