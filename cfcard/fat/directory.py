@@ -26,8 +26,8 @@ from cfcard.fat.entry import (
     SLOT_BYTES,
     Entry,
     LongName,
-    content_fields,
     entry_from_slot,
+    put_content,
     slot_bytes,
 )
 from cfcard.fat.names import LFN_ATTRIBUTE, alias, fold, long_slots, short_from_name
@@ -78,6 +78,8 @@ class Directory:
         """How far the numbers after the tilde have got, per beginning of the name."""
         self._end = 0
         """Slot of the end mark."""
+        self._deleted = 0
+        """Deleted slots before it."""
         self._searched: dict[int, int] = {}
         """Before which slot there is no hole, per number of slots; erasing makes holes anywhere."""
         self._touched: set[int] = set()
@@ -136,6 +138,7 @@ class Directory:
         self._end = firsts.find(0)
         if self._end < 0:
             self._end = len(firsts)
+        self._deleted = firsts.count(DELETED, 0, self._end)
         gathered = LongName()
         for slot in range(self._end):
             at = slot * SLOT_BYTES
@@ -182,9 +185,8 @@ class Directory:
         entry.cluster, entry.size, entry.stamp = cluster, size, stamp
         at = entry.slot * SLOT_BYTES
         self._data[at + 11] = entry.attributes
-        self._data[at + 18 : at + 20] = stamp[0].to_bytes(2, "little")
-        struct.pack_into("<HHHHI", self._data, at + 20, *content_fields(entry))
-        self._touch(entry.slot, entry.slot)
+        put_content(self._data, at, entry)
+        self._touched.add(entry.slot // SLOTS_PER_SECTOR)
 
     def erase(self, entry: Entry) -> None:
         """Takes ``entry`` away; its clusters are the caller's."""
@@ -243,7 +245,7 @@ class Directory:
     def _hole(self, count: int) -> int | None:
         """First of ``count`` deleted slots of one sector, None when there are none."""
         start = self._searched.get(count, 0)
-        if start + count > self._end:
+        if self._deleted < count or start + count > self._end:
             return None
         marks = self._data[start * SLOT_BYTES : self._end * SLOT_BYTES : SLOT_BYTES]
         wanted = bytes((DELETED,)) * count
@@ -256,10 +258,12 @@ class Directory:
     def _claim(self, first: int, count: int) -> None:
         """Moves the end mark behind the slots, when they lie behind it now."""
         if first < self._end:
+            self._deleted -= count
             return
-        for slot in range(self._end, first):
-            self._data[slot * SLOT_BYTES] = DELETED
         if first > self._end:
+            for slot in range(self._end, first):
+                self._data[slot * SLOT_BYTES] = DELETED
+            self._deleted += first - self._end
             self._touch(self._end, first - 1)
         self._end = first + count
         # What lies behind an end mark may be anything; the next slot becomes the mark.
@@ -302,6 +306,7 @@ class Directory:
     def _delete(self, entry: Entry) -> None:
         for slot in range(entry.first, entry.slot + 1):
             self._data[slot * SLOT_BYTES] = DELETED
+        self._deleted += entry.slot + 1 - entry.first
         self._touch(entry.first, entry.slot)
         self._searched.clear()
 

@@ -29,14 +29,16 @@ __all__ = [
     "SLOT_BYTES",
     "Entry",
     "LongName",
-    "content_fields",
     "entry_from_slot",
     "new_directory_data",
+    "put_content",
     "slot_bytes",
 ]
 
 SLOT_BYTES = 32
 SLOT = struct.Struct("<11sB2xHHHHHHHI")
+CONTENT = struct.Struct("<HHHHHI")
+CONTENT_AT = 18
 
 READ_ONLY, LABEL, DIRECTORY, ARCHIVE = 0x01, 0x08, 0x10, 0x20
 """Attributes that matter here; hidden (02h) and system (04h) are kept as they are."""
@@ -122,15 +124,20 @@ def entry_from_slot(raw: bytes | bytearray, slot: int, long: LongName, *, wide: 
     )
 
 
-def content_fields(entry: Entry) -> tuple[int, int, int, int, int]:
-    """Bytes 20 to 31 of the 8.3 entry."""
-    return entry.cluster >> 16, entry.stamp[1], entry.stamp[0], entry.cluster & 0xFFFF, entry.size
+def put_content(data: bytearray, at: int, entry: Entry) -> None:
+    """What changes with a file's content, into its 8.3 entry at ``at``."""
+    date, time = entry.stamp
+    cluster = entry.cluster
+    CONTENT.pack_into(data, at + CONTENT_AT, date, cluster >> 16, time, date, cluster & 0xFFFF, entry.size)
 
 
 def slot_bytes(entry: Entry) -> bytes:
     """The 8.3 entry."""
     date, time = entry.stamp
-    return SLOT.pack(entry.short, entry.attributes, time, date, date, *content_fields(entry))
+    cluster = entry.cluster
+    return SLOT.pack(
+        entry.short, entry.attributes, time, date, date, cluster >> 16, time, date, cluster & 0xFFFF, entry.size
+    )
 
 
 def new_directory_data(cluster: int, parent: int, stamp: Stamp, size: int) -> bytes:

@@ -65,7 +65,8 @@ def require_valid(name: str) -> str:
         raise OSError(errno.EINVAL, f"character {wrong[0]!r} is not allowed in a file name", name)
     if not name.strip(". ") or name[-1] in ". " or name[0] == " ":
         raise OSError(errno.EINVAL, "file name must not be empty, begin with a blank, or end in a blank or dot", name)
-    if len(name.encode("utf-16-le")) // 2 > MAX_NAME_UNITS:
+    # A character takes two units at most.
+    if len(name) * 2 > MAX_NAME_UNITS and len(name.encode("utf-16-le")) // 2 > MAX_NAME_UNITS:
         raise OSError(errno.ENAMETOOLONG, f"file name is longer than {MAX_NAME_UNITS} UTF-16 units", name)
     return name
 

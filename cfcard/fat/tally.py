@@ -48,6 +48,10 @@ class Tally:
     def change(self, first: int, count: int, by: int) -> None:
         """``count`` clusters from ``first`` on were freed (``by`` 1) or taken (-1)."""
         page = first // self._per_page
+        if count == 1:  # most files are small
+            if self._free[page] != UNKNOWN:
+                self._free[page] += by
+            return
         while count > 0:
             here = min(count, (page + 1) * self._per_page - first)
             if self._free[page] != UNKNOWN:

@@ -39,7 +39,9 @@ class Tree:
 
     def directory(self, start: int) -> Directory:
         """The directory whose first cluster is ``start``."""
-        directory = self._directories.pop(start, None) or Directory(self._sectors, self._bpb, self._table, start)
+        directory = self._directories.pop(start, None)
+        if directory is None:
+            directory = Directory(self._sectors, self._bpb, self._table, start)
         self._directories[start] = directory
         return directory
 

@@ -295,10 +295,11 @@ class Volume:
 
     def finish(self) -> None:
         """Ends a change: the hint about free clusters (FAT32), then a sync."""
-        free = UNKNOWN if self.table.free_count is None else self.table.free_count
-        if self.bpb.fsinfo and self.table.changed and free != self._free_written:
-            self.sectors.write(self.bpb.fsinfo, fsinfo_sector(free, min(self.table.hint, self.table.top - 1)))
-            self._free_written = free
+        if self.bpb.fsinfo and self.table.changed:
+            free = UNKNOWN if self.table.free_count is None else self.table.free_count
+            if free != self._free_written:
+                self.sectors.write(self.bpb.fsinfo, fsinfo_sector(free, min(self.table.hint, self.table.top - 1)))
+                self._free_written = free
         self.sectors.sync()
 
     def runs_of(self, entry: Entry) -> list[Run]:
