@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 from cfcard.blockdev import SECTOR_BYTES, Readable, ioctl_answer, sectors_of
 from cfcard.errors import CardError, CardProtected
@@ -86,6 +87,12 @@ class RamDevice:
         other = RamDevice(self.size_bytes, write_protected=self.write_protected)
         other._chunks = {number: bytearray(chunk) for number, chunk in self._chunks.items()}
         return other
+
+    def chunks(self) -> Iterator[tuple[int, bytes]]:
+        """What was written to, in pieces of ``CHUNK_BYTES``: number and content, in order. The rest is zero."""
+        for number in sorted(self._chunks):
+            begin = number * CHUNK_BYTES
+            yield number, bytes(self._chunks[number][: self.size_bytes - begin])
 
     @property
     def used_bytes(self) -> int:

@@ -42,9 +42,16 @@ class Response:
 class ClientContext(ssl.SSLContext):
     """A context that knows again what it was given, for the record: OpenSSL does not give it back."""
 
+    ciphers = ""
+    """OpenSSL's cipher string."""
     client_chain = ""
     """PEM of the client's own certificates, and of its key."""
     protocols: Sequence[str] = ()
+
+    def set_ciphers(self, cipherlist: str) -> None:
+        """As SSLContext's."""
+        super().set_ciphers(cipherlist)
+        self.ciphers = cipherlist
 
     def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
         """As SSLContext's."""

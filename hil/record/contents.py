@@ -11,9 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cfcard import SECTOR_BYTES, BlockDevice, CompactFlash, FaultyDevice, Layer, RamDevice, ReaderDevice, Timing
-
-CHUNK_BYTES = 64 * 1024
-"""Piece by which contents are compared and kept: that of a card in memory."""
+from cfcard.ram import CHUNK_BYTES
 
 _ZEROS = bytes(CHUNK_BYTES)
 
@@ -122,6 +120,9 @@ def _chunks(device: BlockDevice, card: CompactFlash) -> Chunks:
 
 
 def _pieces(device: BlockDevice, sectors: int) -> Iterator[tuple[int, bytes]]:
+    if isinstance(device, RamDevice):
+        yield from device.chunks()  # of the same size; most of it was never written to
+        return
     step = CHUNK_BYTES // SECTOR_BYTES
     for number, lba in enumerate(range(0, sectors, step)):
         piece = bytearray(min(step, sectors - lba) * SECTOR_BYTES)

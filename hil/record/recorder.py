@@ -140,10 +140,12 @@ class Recorder:
     def do(self, verb: Callable[[], T]) -> T:
         """Does something to a board, and gives what that gave; noting it is the caller's business."""
         self.notice()
-        with self.inside():
-            result = verb()
-        self.seen()
-        return result
+        self._busy += 1
+        try:
+            return verb()
+        finally:
+            self._busy -= 1
+            self.seen()
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -211,8 +213,8 @@ class Recorder:
         return self._add(kind, *arguments)
 
     def _add(self, kind: str, *arguments: Any) -> Action:
-        clock = self._clock
-        by = self._contexts[-1].by if self.outside else -1 - self._trace.count
+        clock, context = self._clock, self._contexts[-1]
+        by = context.by if clock.depth == context.depth else -1 - self._trace.count
         action = Action(clock.events, clock.now_ns, by, kind, arguments)
         self._actions.append(action)
         return action
@@ -257,22 +259,24 @@ class Recorder:
 
     def seen(self) -> None:
         """Every alarm so far is the boards' own, or known."""
-        if self.outside:
-            self._contexts[-1].seen = self._clock.asked
+        context = self._contexts[-1]
+        if self._clock.depth == context.depth:
+            context.seen = self._clock.asked
 
     def notice(self) -> None:
         """Notes the alarms that the outside has set or cancelled since it was looked last."""
         clock, context = self._clock, self._contexts[-1]
-        if context.driving or not self.outside or self._stopped:
+        if context.driving or clock.depth != context.depth or self._stopped:
             return
         if clock.asked != context.seen:
             alarms = clock.alarms_since(context.seen)
             context.seen = clock.asked
             for alarm in alarms:
                 self._adopt(alarm)
-        for number in [number for number, alarm in self._alarms.items() if not alarm.pending]:
-            del self._alarms[number]
-            self._add("cancel", number)
+        if self._alarms:
+            for number in [number for number, alarm in self._alarms.items() if not alarm.pending]:
+                del self._alarms[number]
+                self._add("cancel", number)
 
     def _adopt(self, alarm: Alarm) -> None:
         callback = alarm.callback

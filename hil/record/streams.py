@@ -216,12 +216,11 @@ class RepeatedTls:
 
 def settings_of(context: ssl.SSLContext, server_name: str | None) -> tuple[dict[str, Any], str | None]:
     """What a client offers and verifies, as plain values; and what of it cannot be known."""
-    legacy = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
     settings = {
         "server_name": server_name,
         "minimum": int(context.minimum_version),
         "maximum": int(context.maximum_version),
-        "ciphers": ":".join([*legacy, f"@SECLEVEL={context.security_level}"]),
+        "ciphers": getattr(context, "ciphers", "") or _ciphers_of(context),
         "options": int(context.options),
         "verify": int(context.verify_mode),
         "trust_anchors": [anchor.hex() for anchor in context.get_ca_certs(binary_form=True)],
@@ -230,6 +229,11 @@ def settings_of(context: ssl.SSLContext, server_name: str | None) -> tuple[dict[
     }
     known = hasattr(context, "client_chain")
     return settings, None if known else "a TLS context that client_context did not make: parts of it are not recorded"
+
+
+def _ciphers_of(context: ssl.SSLContext) -> str:
+    legacy = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+    return ":".join([*legacy, f"@SECLEVEL={context.security_level}"])
 
 
 def context_from(settings: dict[str, Any]) -> ssl.SSLContext:
