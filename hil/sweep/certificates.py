@@ -265,7 +265,10 @@ class _Life:
             self._recover()
 
     def _has_ca(self) -> bool:
-        return self._do("x509 rootca-show").error is None
+        shown = self._do("x509 rootca-show")
+        if not shown.ended:
+            self._recover()
+        return shown.ended and shown.error is None
 
     def _note_serial(self) -> None:
         """No number twice under one CA."""

@@ -1,0 +1,80 @@
+"""A Dask cluster: the same tasks, the same results; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "hil", "sweep"]
+
+PROBE = """
+import sys
+from hil.errors import EnvironmentRefused
+from hil.sweep import cluster
+
+def main():
+    cluster.ANSWER_S = 5
+    how = sys.argv[1]
+    if how == "other code":
+        cluster.code_fingerprint = lambda: "other"
+    try:
+        cluster.ClusterEngine("local", 1)
+    except EnvironmentRefused as refusal:
+        print(refusal)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def rows(path: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "host_s"} for row in found]
+
+
+@pytest.fixture
+def dask() -> None:
+    """Dask in processes of its own: its threads would outlive a test in this one."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'gatebench[sweep]'")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dask")
+def test_a_cluster_gives_what_local_processes_give_and_survives_its_workers(mine: Path) -> None:
+    """One that kills its worker, one that is wrong, one that fails: all in one sweep, as clusters start slowly."""
+    mine.write_text(
+        mine.read_text()
+        + "\n\ndef all_of_it(case, bench):\n"
+        + "    if case.seed == 2:\n        os._exit(9)\n"
+        + "    return every_third_fails(case, bench)\n"
+    )
+    words = [*COMMAND, "mine.py:all_of_it", "--seeds", "0:7", "--jobs", "2"]
+    local = subprocess.run([*words, "--out", "local.jsonl"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*words, "--cluster", "local", "--out", "dask.jsonl"], capture_output=True, text=True, check=False
+    )
+    assert (local.returncode, done.returncode) == (1, 1), done.stderr
+    assert done.stderr == ""
+    assert "7 cases: 3 ok, 3 failed, 1 errors" in done.stdout
+    here, there = rows("local.jsonl"), rows("dask.jsonl")
+    killers = [found.pop(2) for found in (here, there)]
+    assert here == there
+    assert [row["message"] for row in killers] == [
+        "its worker died: exit code 9",
+        "its worker died: and so did each other that the cluster gave it to",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dask")
+def test_workers_that_run_other_code_are_refused(tmp_path: Path) -> None:
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE)
+    done = subprocess.run([sys.executable, probe, "other code"], capture_output=True, text=True, check=True)
+    assert "runs another gatebench than this one, and would give other results" in done.stdout
+    assert done.stdout.startswith("cluster local: worker ")
