@@ -27,8 +27,9 @@ PATIENCE_S = 10
 """All handshakes together may take so long: a third of what our own TLS waits for a peer, and of what a SIP
 transaction may take. Two thirds are left for the line, for the network and for the peer's own CPU."""
 
-FEWEST_HANDSHAKES, MOST_HANDSHAKES = 4, 64
-"""One peer that is slow must not hold up all; with more than some dozens the CPU never waits anyway."""
+FEWEST_HANDSHAKES, MOST_HANDSHAKES = 4, 32
+"""One peer that is slow must not hold up all. The CPU has to have something to do while peers think: a phone needs 20
+times as long for a 4096-bit key of its own as this box for one of 1024 bits."""
 
 
 @runtime_checkable
@@ -47,6 +48,6 @@ def connections_for_memory(model: object) -> int:
 
 
 def handshakes_for_key(hz: int, costs: Costs, key_bits: int) -> int:
-    """How many server handshakes may go on at once with a key of that length: 64 with 1024 bits, 5 with 4096."""
+    """How many server handshakes may go on at once with a key of that length: 32 with 1024 bits, 5 with 4096."""
     fitting = PATIENCE_S * hz // max(1, costs.rsa_private(key_bits))
     return min(max(fitting, FEWEST_HANDSHAKES), MOST_HANDSHAKES)
