@@ -46,9 +46,9 @@ class Stop:
 
 
 @contextmanager
-def ending_on_interrupt() -> Iterator[Stop]:
-    """Ctrl-C inside the block only asks for the end."""
-    stop = Stop()
+def ending_on_interrupt(stop: Stop | None = None) -> Iterator[Stop]:
+    """Ctrl-C inside the block only asks for the end, of ``stop`` if there is one already."""
+    stop = stop or Stop()
 
     def interrupted(_signal: int, _frame: FrameType | None) -> None:
         if stop.asked:
@@ -120,7 +120,9 @@ def _side_by_side(
                 index, (label, parameters) = todo.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
                 needed = {name: keys[name] for name in key_names(parameters, seed)}
-                process: BaseProcess = context.Process(target=_work, args=(theirs, label, parameters, seed, needed))
+                process: BaseProcess = context.Process(
+                    target=_work, args=(theirs, label, parameters, seed, needed, stop)
+                )
                 process.start()
                 theirs.close()
                 workers.running[ours] = index, process
@@ -155,9 +157,13 @@ def _hear(workers: _Workers, pipe: Connection, watch: Watch) -> None:
         workers.error = said() if isinstance(said, partial) else said
 
 
-def _work(pipe: Connection, label: str, parameters: Parameters, seed: int, keys: Keys) -> None:
-    """What a worker does. Ctrl-C reaches the whole group of processes, so it hears of it by itself."""
-    with ending_on_interrupt() as stop:
+def _work(pipe: Connection, label: str, parameters: Parameters, seed: int, keys: Keys, stop: Stop) -> None:
+    """What a worker does. Ctrl-C reaches the whole group of processes, so it hears of it by itself.
+
+    Args:
+        stop: the parent's, which the handler that a fork inherits may have set before we come here.
+    """
+    with ending_on_interrupt(stop):
 
         def tell(progress: Progress) -> bool:
             pipe.send(progress)
