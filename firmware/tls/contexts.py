@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -28,7 +28,7 @@ SHARED_CONTEXTS = 32
 """Of clients, in the whole process: profiles, demands on the peer, and the few chains that stand above many clients."""
 
 
-class Asking(Enum):
+class Asking(StrEnum):
     """Whether a peer has to show certificates."""
 
     NOTHING = "nothing"
@@ -178,19 +178,9 @@ def _present(context: SSL.Context, credentials: Credentials) -> None:
 
 def _key(credentials: Credentials) -> Any:
     """OpenSSL's private key."""
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_der_private_key
-
     from firmware.tls import hooks
 
-    try:
-        # The primes are not tested again, which would take 0.4 s of the host for 4096 bits: that a key is sound was
-        # settled when it was made or uploaded, and that it fits the certificate is checked when it is used.
-        key = load_der_private_key(credentials.key_der, password=None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError) as error:
-        raise CredentialsError(f"the private key cannot be read: {error}") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise CredentialsError("the private key is not an RSA key")
-    # OpenSSL reads the same bytes again: handing over what cryptography has read means encoding it anew, which takes
-    # longer than both.
-    return hooks.key_from_der(credentials.key_der)
+    # Not cryptography's: that would have to be encoded anew for OpenSSL. The primes are not tested again, which would
+    # take 0.4 s of the host for 4096 bits: that a key is sound was settled when it was made or uploaded, and that it
+    # fits the certificate is checked when it is used.
+    return hooks.rsa_key_from_der(credentials.key_der)

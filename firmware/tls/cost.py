@@ -134,7 +134,7 @@ class CostMeter:
     def _verification(self, der: bytes) -> Charge:
         """One public operation with the key of ``der``. A signature of another kind is charged as an exchange."""
         try:
-            bits = _modulus_bits(der)
+            bits = _known_bits(der) if self._judged else _modulus_bits(der)
         except CertificateError:
             return "tls", self._costs.key_exchange("p256")
         return "rsa-public", self._costs.rsa_public(bits)
@@ -151,6 +151,17 @@ PRICES: dict[str, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
 }
 
 
+def _known_bits(der: bytes) -> int:
+    """As `_modulus_bits`, of a certificate that the judge has just read, which is remembered."""
+    from firmware.x509.certificate import certificate_from_der
+
+    try:
+        key = certificate_from_der(der).public_key
+    except CertificateError:
+        key = None
+    return _modulus_bits(der) if key is None else key.bits
+
+
 @lru_cache(maxsize=64)
 def _modulus_bits(der: bytes) -> int:
     """Length of the RSA key in a certificate (RFC 5280 4.1). CertificateError where there is none."""
@@ -158,10 +169,10 @@ def _modulus_bits(der: bytes) -> int:
 
     fields = Reader(der, "certificate").inside().inside()
     fields.take_if(0xA0)  # version
-    fields.take(INTEGER)  # serial number
+    fields.content(INTEGER)  # serial number
     for _ in ("signature", "issuer", "validity", "subject"):
-        fields.take(SEQUENCE)
+        fields.content(SEQUENCE)
     key_info = fields.inside()
-    key_info.take(SEQUENCE)
+    key_info.content(SEQUENCE)
     key = Reader(bits_from_element(key_info.take(BIT_STRING)), "public key").inside()
-    return int.from_bytes(key.take(INTEGER).content, "big").bit_length()
+    return int.from_bytes(key.content(INTEGER), "big").bit_length()

@@ -202,7 +202,7 @@ class Engine:
         if event is None:
             return
         self._events.append(event)
-        if not sent and isinstance(event, HandshakeEvent) and event.name == "Certificate":
+        if not sent and event.name == "Certificate" and isinstance(event, HandshakeEvent):
             tls13 = self._connection.get_protocol_version() >= TLS_1_3
             self.peer_chain_der = certificates_from_message(event.body, tls13)
 

@@ -36,10 +36,10 @@ __all__ = [
     "feed",
     "forward_messages",
     "forward_server_names",
-    "key_from_der",
     "offer_groups",
     "present",
     "receive",
+    "rsa_key_from_der",
     "shake_hands",
     "use_certificates",
     "use_issuers",
@@ -53,6 +53,7 @@ NEEDED = (
     "BIO_write",
     "ERR_clear_error",
     "EVP_PKEY_free",
+    "EVP_PKEY_id",
     "SSL_CTX_add_extra_chain_cert",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_msg_callback",
@@ -126,16 +127,17 @@ _owners: dict[Any, ref[Owner]] = {}
 
 HANDSHAKE = 22
 ALERT = 21
+REPORTED = frozenset((HANDSHAKE, ALERT))
 """Record types, RFC 5246 6.2.1. The callback also reports headers and change-cipher-spec, which nobody needs."""
 
 
 def _on_message(sent: int, _version: int, kind: int, buffer: Any, size: int, ssl: Any, _argument: Any) -> None:
     """Called by OpenSSL for every protocol message, decrypted, before it is acted upon. Must not raise."""
-    if kind != HANDSHAKE and kind != ALERT:
-        return
-    owner = _owner(ssl)
-    if owner is not None:
-        owner.hear(bool(sent), kind, _buffer(buffer, size)[:])
+    if kind in REPORTED:
+        known = _owners.get(ssl)
+        owner = None if known is None else known()
+        if owner is not None:
+            owner.hear(sent != 0, kind, _buffer(buffer, size)[:])
 
 
 _buffer: Any = ffi.buffer
@@ -364,13 +366,16 @@ def certificate_from_der(der: bytes, depth: int = 0) -> Any:
     return ffi.gc(certificate, lib.X509_free)
 
 
-def key_from_der(der: bytes) -> Any:
-    """OpenSSL's private key. CredentialsError when OpenSSL cannot read it. Its primes are not tested."""
+def rsa_key_from_der(der: bytes) -> Any:
+    """OpenSSL's private key, whose numbers are taken as they are. CredentialsError when it cannot be read or used."""
     key = _read(lib.d2i_PrivateKey_bio, der)
     if key == ffi.NULL:
         lib.ERR_clear_error()
         raise CredentialsError(f"the private key cannot be read by OpenSSL ({len(der)} bytes)")
-    return ffi.gc(key, lib.EVP_PKEY_free)
+    key = ffi.gc(key, lib.EVP_PKEY_free)
+    if lib.EVP_PKEY_id(key) != lib.EVP_PKEY_RSA:
+        raise CredentialsError("the private key is not an RSA key")
+    return key
 
 
 def _read(read: Callable[[Any, Any], Any], der: bytes) -> Any:

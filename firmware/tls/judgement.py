@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 __all__ = ["BAD_CERTIFICATE", "Judge", "Judged", "Judgement", "PeerCheck", "Role"]
@@ -17,7 +17,7 @@ BAD_CERTIFICATE = 42
 """AlertDescription, RFC 5246 7.2.2: what a peer is told when nothing more fitting is known."""
 
 
-class Role(Enum):
+class Role(StrEnum):
     """Which side of the handshake we are."""
 
     SERVER = "server"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = [
@@ -116,6 +117,10 @@ class Alert(NamedTuple):
 TlsEvent = HandshakeEvent | Alert
 
 
+_tuple = tuple.__new__
+"""Makes a `HandshakeEvent` without the detour by its own ``__new__``: a connection has twenty."""
+
+
 def alert_name(code: int) -> str:
     """The name that the standards give to an alert; its number where they give none."""
     return ALERT_NAMES.get(code, f"alert_{code}")
@@ -130,14 +135,18 @@ def alert_sentence(alert: Alert, peer: str) -> str:
 def event_from_message(sent: bool, kind: int, data: bytes) -> TlsEvent | None:
     """Reads what OpenSSL's message callback reports: record type 22 (handshake) or 21 (alert). None: not complete."""
     if kind == 22 and len(data) >= 4:
-        return HandshakeEvent(sent, MESSAGE_NAMES.get(data[0]) or f"handshake_{data[0]}", data[4:])
+        name = MESSAGE_NAMES.get(data[0]) or f"handshake_{data[0]}"
+        return _tuple(HandshakeEvent, (sent, name, data[4:]))
     if kind == 21 and len(data) >= 2:
         return Alert(sent, data[0] == FATAL, data[1])
     return None
 
 
+@lru_cache(maxsize=16)
 def certificates_from_message(body: bytes, tls13: bool = False) -> tuple[bytes, ...]:
     """The chain in a Certificate message as DER, the peer's own first; what is cut short is left out.
+
+    Remembered for a moment, since the engine and the meter of either end ask for the same.
 
     TLS 1.3 puts a context in front and extensions behind each certificate (RFC 8446 4.4.2).
     """

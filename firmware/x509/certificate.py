@@ -57,7 +57,7 @@ class AlgorithmIdentifier:
     parameters: bytes
     """Empty where there are none."""
 
-    @property
+    @cached_property
     def hash_name(self) -> str | None:
         """``sha256`` for sha256WithRSAEncryption; None for an algorithm that the device does not know."""
         if self.parameters not in (b"", b"\x05\x00"):
@@ -77,13 +77,13 @@ def algorithm_from_reader(reader: Reader) -> AlgorithmIdentifier:
 @remembered(entries=64, longest_bytes=64)
 def _algorithm_from(content: bytes, raw: bytes) -> AlgorithmIdentifier:
     inner = Reader(content, "algorithm identifier")
-    dotted = der.oid_from_element(inner.take(der.OBJECT_IDENTIFIER))
+    dotted = inner.oid()
     return AlgorithmIdentifier(dotted, raw, inner.rest)
 
 
 def signature_from_reader(reader: Reader) -> bytes:
     """A signature value; empty where it is not made of whole octets, as RSA's are, so that it verifies for nobody."""
-    content = reader.take(der.BIT_STRING).content
+    content = reader.content(der.BIT_STRING)
     return content[1:] if content[:1] == b"\x00" else b""
 
 
@@ -189,7 +189,7 @@ def _certificate_from_encoding(data: bytes) -> Certificate:
 def _certificate_from_tbs(data: bytes, tbs: Element, algorithm: AlgorithmIdentifier, signature: bytes) -> Certificate:
     reader = Reader(tbs.content, "certificate")
     version = _version_from(reader.take_if(0xA0))
-    serial = der.integer_from_element(reader.take(der.INTEGER))
+    serial = reader.integer()
     tbs_algorithm = algorithm_from_reader(reader)
     issuer = name_from_element(reader.take(der.SEQUENCE), "issuer")
     validity = reader.inside()
@@ -223,7 +223,7 @@ def _version_from(element: Element | None) -> int:
     if element is None:
         return 1
     inner = Reader(element.content, "certificate version")
-    number = der.integer_from_element(inner.take(der.INTEGER))
+    number = inner.integer()
     inner.finish()
     if number not in (0, 1, 2):
         raise CertificateError(f"certificate version field {number & 0xFFFF}, known are 0 to 2 for versions 1 to 3")
@@ -234,7 +234,7 @@ def _extensions_from(element: Element | None) -> ExtensionSet:
     if element is None:
         return ExtensionSet()
     inner = Reader(element.content, "extensions")
-    content = inner.take(der.SEQUENCE).content
+    content = inner.content(der.SEQUENCE)
     inner.finish()
     return extension_set_from_elements(content)
 

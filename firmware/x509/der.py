@@ -122,63 +122,83 @@ class Reader:
 
     def take(self, tag: int | None = None) -> Element:
         """The next element; with ``tag``, only of that kind. Raises CertificateError."""
-        # Most elements have a length of one octet and nothing wrong with them. A certificate has fifty, so they are
-        # taken in as few steps as Python allows; everything else, and every complaint, is `_take_with_care`'s.
         data, start = self._data, self._position
-        content_start = start + 2
-        if content_start <= len(data):
-            found = data[start]
-            end = content_start + data[start + 1]
-            is_short = end <= len(data) and end - content_start < 0x80
-            if is_short and found & TAG_NUMBER != TAG_NUMBER and (tag is None or found == tag):
-                self._position = end
-                return _tuple(Element, (found, data[start:end], data[content_start:end]))
-        return self._take_with_care(tag)
+        content = self.content(tag)
+        return _tuple(Element, (data[start], data[start : self._position], content))
 
-    def _take_with_care(self, tag: int | None) -> Element:
+    def content(self, tag: int | None = SEQUENCE) -> bytes:
+        """Of the next element, as `take` has it: a certificate has fifty, and of few of them more is wanted."""
+        # As few steps as Python allows for what is well formed; `_fault` finds out what is wrong with the rest.
         data, start = self._data, self._position
-        if start >= len(data):
-            raise self._error("ends too early")
-        found = data[start]
-        if tag is not None and found != tag:
-            raise self._error(f"expected tag {tag:02x}, found {found:02x}")
-        if found & TAG_NUMBER == TAG_NUMBER:
-            raise self._error(f"tag {found:02x} has a long tag number, which nothing here uses")
-        content_start, length = self._length(start + 1)
-        end = content_start + length
-        if end > len(data):
-            raise self._error(f"element of {length} bytes runs over the end by {end - len(data)}")
+        try:
+            found, length = data[start], data[start + 1]
+        except IndexError:
+            raise self._fault(tag) from None
+        start += 2
+        if length > 0x7F:
+            octets = length - 0x80
+            length = int.from_bytes(data[start : start + octets], "big")
+            start += octets
+            if octets > MAX_LENGTH_OCTETS or length < 0x80 or not length >> 8 * (octets - 1):
+                raise self._fault(tag)
+        end = start + length
+        if end > len(data) or (found != tag and tag is not None) or found & TAG_NUMBER == TAG_NUMBER:
+            raise self._fault(tag)
         self._position = end
-        return Element(found, data[start:end], data[content_start:end])
+        return data[start:end]
+
+    def integer(self) -> int:
+        """The next element, an INTEGER."""
+        content = self.content(INTEGER)
+        if not content:
+            raise CertificateError("integer without content")
+        return int.from_bytes(content, "big", signed=True)
+
+    def oid(self) -> str:
+        """The next element, an OBJECT IDENTIFIER, in its dotted form."""
+        return _dotted(self.content(OBJECT_IDENTIFIER))
 
     def take_if(self, tag: int) -> Element | None:
         """The next element if it is of this kind, else None and nothing is taken."""
-        return self.take(tag) if self.next_is(tag) else None
+        if self._position < len(self._data) and self._data[self._position] == tag:
+            return self.take(tag)
+        return None
 
     def inside(self, tag: int = SEQUENCE) -> Reader:
         """A reader over the content of the next element."""
-        return Reader(self.take(tag).content, self._what)
+        return Reader(self.content(tag), self._what)
 
     def finish(self) -> None:
         """Raises CertificateError where something is left over."""
         if self._position < len(self._data):
             raise self._error(f"{len(self._data) - self._position} bytes too many")
 
-    def _length(self, position: int) -> tuple[int, int]:
-        data = self._data
-        if position >= len(data):
-            raise self._error("ends inside a length")
-        first = data[position]
-        position += 1
+    def _fault(self, tag: int | None) -> CertificateError:
+        """What is wrong with the next element, the first thing first."""
+        data, start = self._data, self._position
+        if start >= len(data):
+            return self._error("ends too early")
+        found = data[start]
+        if tag is not None and found != tag:
+            return self._error(f"expected tag {tag:02x}, found {found:02x}")
+        if found & TAG_NUMBER == TAG_NUMBER:
+            return self._error(f"tag {found:02x} has a long tag number, which nothing here uses")
+        if start + 1 >= len(data):
+            return self._error("ends inside a length")
+        first, position = data[start + 1], start + 2
         if first < 0x80:
-            return position, first
+            return self._overrun(position, first)
         octets = first & 0x7F
         if not 1 <= octets <= MAX_LENGTH_OCTETS or position + octets > len(data):
-            raise self._error(f"length octet {first:02x} is not usable here")
+            return self._error(f"length octet {first:02x} is not usable here")
         length = int.from_bytes(data[position : position + octets], "big")
         if length < 0x80 or length >> (8 * (octets - 1)) == 0:
-            raise self._error(f"length {length} is not written in the shortest way")
-        return position + octets, length
+            return self._error(f"length {length} is not written in the shortest way")
+        return self._overrun(position + octets, length)
+
+    def _overrun(self, position: int, length: int) -> CertificateError:
+        surplus = position + length - len(self._data)
+        return self._error(f"element of {length} bytes runs over the end by {surplus}")
 
     def _error(self, text: str) -> CertificateError:
         return CertificateError(f"{self._what}: {text} (at byte {self._position} of {len(self._data)})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from firmware.errors import CertificateError
@@ -111,7 +112,7 @@ class ExtensionSet:
     def find(self, dotted: str) -> Extension | None:
         return next((extension for extension in self.extensions if extension.oid == dotted), None)
 
-    @property
+    @cached_property
     def unsupported_critical(self) -> tuple[Extension, ...]:
         """Critical extensions outside the six: validation fails on any."""
         return tuple(e for e in self.extensions if e.critical and e.oid not in oid.SUPPORTED_EXTENSIONS)
@@ -161,7 +162,7 @@ def _value(extension: Extension | None, read: Callable[[Reader], _T]) -> _T | No
 @remembered(entries=1_024, longest_bytes=256)
 def _extension_from(content: bytes, raw: bytes) -> Extension:
     reader = Reader(content, "extension")
-    dotted = der.oid_from_element(reader.take(der.OBJECT_IDENTIFIER))
+    dotted = reader.oid()
     critical = reader.take_if(der.BOOLEAN)
     value = reader.take(der.OCTET_STRING)
     reader.finish()
@@ -196,16 +197,16 @@ def _ext_key_usage_from(reader: Reader) -> tuple[str, ...]:
     inner = reader.inside()
     purposes: list[str] = []
     while inner.more or not purposes:
-        purposes.append(der.oid_from_element(inner.take(der.OBJECT_IDENTIFIER)))
+        purposes.append(inner.oid())
     return tuple(purposes)
 
 
 def _subject_alt_name_from(reader: Reader) -> tuple[GeneralName, ...]:
-    return _general_names_from(reader.take(der.SEQUENCE).content, "extension subjectAltName")
+    return _general_names_from(reader.content(der.SEQUENCE), "extension subjectAltName")
 
 
 def _subject_key_id_from(reader: Reader) -> bytes:
-    return reader.take(der.OCTET_STRING).content
+    return reader.content(der.OCTET_STRING)
 
 
 def _authority_key_from(reader: Reader) -> AuthorityKey:

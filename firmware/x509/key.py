@@ -182,7 +182,7 @@ def private_key_from_primes(prime1: int, prime2: int, public_exponent: int) -> P
 def _is_rsa(reader: Reader) -> bool:
     """Reads an AlgorithmIdentifier; whether it is rsaEncryption."""
     algorithm = reader.inside()
-    return der.oid_from_element(algorithm.take(der.OBJECT_IDENTIFIER)) == RSA_ENCRYPTION
+    return algorithm.oid() == RSA_ENCRYPTION
 
 
 def public_key_from_spki(spki: bytes) -> PublicKey | None:
@@ -197,7 +197,7 @@ def public_key_from_spki(spki: bytes) -> PublicKey | None:
         return None
     inner = Reader(der.bits_from_element(bits), "public key")
     numbers = inner.inside()
-    modulus, exponent = (der.integer_from_element(numbers.take(der.INTEGER)) for _ in range(2))
+    modulus, exponent = (numbers.integer() for _ in range(2))
     numbers.finish()
     inner.finish()
     if modulus <= 0 or exponent <= 0:
@@ -219,12 +219,12 @@ def private_key_from_der(data: bytes) -> PrivateKey:
         if reader.next_is(der.OCTET_STRING):
             raise CertificateError("private key is encrypted: decrypt it first, for example with openssl pkey")
         raise CertificateError("this is no private key")
-    version = der.integer_from_element(reader.take(der.INTEGER))
+    version = reader.integer()
     if reader.next_is(der.SEQUENCE):
         if not _is_rsa(reader):
             raise CertificateError("private key is not an RSA key")
         # What follows the key are attributes, which nobody needs.
-        return _key_from_pkcs1(reader.take(der.OCTET_STRING).content)
+        return _key_from_pkcs1(reader.content(der.OCTET_STRING))
     if reader.next_is(der.OCTET_STRING):  # RFC 5915
         raise CertificateError("private key is not an RSA key")
     if version == 1:
@@ -247,7 +247,7 @@ def _key_from_pkcs1(data: bytes) -> PrivateKey:
     reader = outer.inside()
     outer.finish()
     reader.take(der.INTEGER)
-    numbers = [der.integer_from_element(reader.take(der.INTEGER)) for _ in fields(PrivateKey)]
+    numbers = [reader.integer() for _ in fields(PrivateKey)]
     key = PrivateKey(*numbers)
     _check(key)
     return key

@@ -38,8 +38,9 @@ def remembered(
 
         @wraps(function)
         def recall(encoding: bytes, /, *others: _P.args, **named: _P.kwargs) -> _T:
-            asked = known if len(encoding) <= longest_bytes else function
-            answer: _T = asked(encoding, *others, **named)
+            if len(encoding) > longest_bytes:
+                return function(encoding, *others, **named)
+            answer: _T = known(encoding, *others, **named)
             return answer
 
         return recall

@@ -17,7 +17,6 @@ from firmware.errors import ConfigError
 from firmware.x509.der import (
     BMP_STRING,
     IA5_STRING,
-    OBJECT_IDENTIFIER,
     PRINTABLE_STRING,
     SEQUENCE,
     SET,
@@ -27,7 +26,6 @@ from firmware.x509.der import (
     Element,
     Reader,
     object_identifier,
-    oid_from_element,
     sequence,
     set_of,
     tagged,
@@ -134,7 +132,7 @@ def _name_from_parts(content: bytes, raw: bytes, what: str) -> Name:
         attributes: list[Attribute] = []
         while inner.more or not attributes:
             pair = inner.inside(SEQUENCE)
-            oid = oid_from_element(pair.take(OBJECT_IDENTIFIER))
+            oid = pair.oid()
             value = pair.take()
             pair.finish()
             attributes.append(Attribute(oid, _text_from_element(value), value.raw))

@@ -92,7 +92,7 @@ def request_from_der(data: bytes) -> Request:
 
 def _parts_from_info(info: Element) -> tuple[Name, bytes, ExtensionSet]:
     reader = Reader(info.content, "signing request")
-    version = der.integer_from_element(reader.take(der.INTEGER))
+    version = reader.integer()
     if version != 0:
         raise CertificateError(f"signing request with version field {version & 0xFFFF} instead of 0")
     subject = name_from_element(reader.take(der.SEQUENCE), "subject")
@@ -108,12 +108,12 @@ def _extensions_from(attributes: Element) -> ExtensionSet:
     found: ExtensionSet | None = None
     while reader.more:
         attribute = reader.inside()
-        kind = der.oid_from_element(attribute.take(der.OBJECT_IDENTIFIER))
+        kind = attribute.oid()
         values = attribute.inside(der.SET)
         if kind in oid.EXTENSION_REQUESTS:
             if found is not None:
                 raise CertificateError("signing request asks for extensions twice")
-            found = extension_set_from_elements(values.take(der.SEQUENCE).content)
+            found = extension_set_from_elements(values.content(der.SEQUENCE))
             values.finish()
         attribute.finish()
     return found or ExtensionSet()

@@ -328,22 +328,18 @@ class BareStorm:
 
 
 def storm_medians_ms(*storms: OurStorm | BareStorm) -> list[float]:
-    """CPU time per connection of each, median of whole storms; they take turns with every phone."""
+    """CPU time per connection of each, median of whole storms, which take turns."""
     samples: list[list[float]] = [[] for _ in storms]
     for _ in range(STORMS):
-        for storm in storms:
+        for storm, kept in zip(storms, samples, strict=True):
             storm.again()
-        gc.collect()
-        gc.disable()
-        taken = [0] * len(storms)
-        for number in range(PHONES):
-            for index, storm in enumerate(storms):
-                began = time.thread_time_ns()
+            gc.collect()
+            gc.disable()
+            began = time.thread_time_ns()
+            for number in range(PHONES):
                 storm(number)
-                taken[index] += time.thread_time_ns() - began
-        gc.enable()
-        for kept, nanoseconds in zip(samples, taken, strict=True):
-            kept.append(nanoseconds / PHONES / 1e6)
+            kept.append((time.thread_time_ns() - began) / PHONES / 1e6)
+            gc.enable()
     return [statistics.median(kept) for kept in samples]
 
 
