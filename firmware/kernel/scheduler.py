@@ -121,7 +121,7 @@ class Kernel:
         """Starts a task; it runs when the CPU comes to it."""
         task = Task(self, coro, name, priority, share, self._enqueues[priority])
         if share is not None:
-            task._resume = task._send = self._metered(task, share)
+            task._resume = task._send = self._metered(share, coro.send)
         self.tasks[task] = None
         self._make_ready(task)
         return task
@@ -165,13 +165,18 @@ class Kernel:
             self.trace(self.cpu.now_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
         self.cpu.spend(cycles)
 
-    async def work(self, cycles: int, kind: str) -> None:
-        """Uses up ``cycles`` in slices of 2 ms, and lets others run after each."""
-        while cycles > 0:
-            piece = min(cycles, self._slice_cycles)
-            self.charge(piece, kind)
-            cycles -= piece
-            await SWITCH
+    @coroutine
+    def work(self, cycles: int, kind: str) -> Generator[int, None, None]:
+        """Awaitable: uses up ``cycles`` in slices of 2 ms, and lets others run after each."""
+        if cycles <= 0:
+            return
+        task = self.current
+        assert task is not None, "work is done by a task"
+        piece = min(cycles, self._slice_cycles)
+        self.charge(piece, kind)
+        if cycles > piece:
+            task._send = self._slices(task, cycles - piece, kind)
+        yield 0
 
     @staticmethod
     @coroutine
@@ -261,10 +266,23 @@ class Kernel:
         task._enqueue(task)
         task._timer = QUEUED
 
-    def _metered(self, task: Task, share: Share) -> Callable[[None], int]:
+    def _slices(self, task: Task, cycles: int, kind: str) -> Callable[[None], int]:
+        """A turn of a task at work, slice by slice: the coroutine, which only waits, need not be woken for each."""
+
+        def turn(_: None) -> int:
+            nonlocal cycles
+            piece = min(cycles, self._slice_cycles)
+            cycles -= piece
+            if not cycles:
+                task._send = task._resume
+            self.charge(piece, kind)
+            return 0
+
+        return turn if task.share is None else self._metered(task.share, turn)
+
+    def _metered(self, share: Share, send: Callable[[None], int]) -> Callable[[None], int]:
         """A turn of a task that lives on a share: put off while nothing is left of it, accounted for afterwards."""
         cpu = self.cpu
-        send: Callable[[None], int] = task.coroutine.send
 
         def turn(value: None) -> int:
             began_ns = cpu.now_ns
@@ -289,7 +307,10 @@ class Kernel:
             raise RuntimeError(f"task {self.current.name} has the CPU already")
         self._load.rest(self.cpu.now_ns)
         self._dispatch()
-        return self.cpu.now_ns if self.ready else self._timers.next_ns()
+        urgent, console, service, background = self._ready
+        if urgent or console or service or background:
+            return self.cpu.now_ns
+        return self._timers.next_ns()
 
     def _dispatch(self) -> None:
         """The hottest path of the whole emulator: what happens in every turn is written out here, timers included."""
