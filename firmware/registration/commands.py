@@ -25,6 +25,7 @@ def register_status(registry: Registry, registration: Registration, now_ns: Call
             "user": plan.user if plan is not None else None,
             "transport": None if plan is None else "tls" if plan.secure else "tcp",
             "attempts": progress.attempts,
+            "failed": progress.failed,
             "failures_in_a_row": progress.failures_in_a_row,
             "timeouts": progress.timeouts,
             "pong_timeouts": progress.pong_timeouts,

@@ -116,6 +116,9 @@ def _parameter(text: str) -> tuple[str, str]:
 
 def _bracketed(text: str) -> tuple[bool, str]:
     """Whether there is an opening bracket that is not within a quoted name, and what is behind it."""
+    if '"' not in text:  # nearly always
+        _, bracket, behind = text.partition("<")
+        return bool(bracket), behind
     for index, character in _bare(text):
         if character == "<":
             return True, text[index + 1 :]
@@ -124,6 +127,9 @@ def _bracketed(text: str) -> tuple[bool, str]:
 
 def _split(text: str, separator: str) -> Iterator[str]:
     """The parts between separators that stand outside of quotes and of brackets."""
+    if separator not in text:  # nearly always, and then quotes do not matter
+        yield text
+        return
     start = depth = 0
     for index, character in _bare(text):
         if character == "<":

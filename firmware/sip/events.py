@@ -11,7 +11,7 @@ On a phone:
                    ``timeout-f`` (no answer to REGISTER, RFC 3261 17.1.2.2) · ``status-403`` and other statuses ·
                    ``pong-timeout`` · ``lost`` (the connection ended) · ``protocol`` (an answer that is none)
 ``pong-timeout``   value ``""``: the keep-alive was not answered; ``failed`` follows
-``unregistered``   value ``""``: the configuration changed or went, and the connection was closed for that
+``unregistered``   value ``""``: a registration ended with its configuration, or with the phone's power
 =================  =====================================================================================
 
 On a registrar:

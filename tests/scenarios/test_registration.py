@@ -49,6 +49,10 @@ class Office:
         self.run(self.phone, "config write")
         self.run(self.phone, "config activate")
 
+    def set_profile(self, profile: str) -> None:
+        for gateway in (self.registrar, self.phone):
+            self.run(gateway, f"tls profile {profile}")
+
     def status(self) -> Any:
         return self.run(self.phone, "sip status /json").json
 
@@ -114,6 +118,13 @@ def test_a_phone_with_certificate_and_device_entry_registers(office: Office) -> 
     assert "registered as alice" in office.run(office.phone, "log").text
 
 
+def test_it_registers_with_tls_1_3_as_well(office: Office) -> None:
+    office.set_profile("modern")
+    office.configure()
+    office.wait_for("registered")
+    assert office.registrations()[0]["hardware_id"].lower() == office.phone.mac.hex()
+
+
 def test_a_phone_without_a_registrar_does_nothing(office: Office) -> None:
     office.bench.run_for(ms=60_000)
     assert office.told == []
@@ -150,7 +161,10 @@ def test_a_phone_that_does_not_trust_the_registrar_says_why_and_knows_its_chain(
     office.wait_for("registered")
 
 
-def test_a_registrar_that_does_not_trust_the_phone_shows_it_on_its_rejected_list(office: Office) -> None:
+@pytest.mark.parametrize("profile", ["v11", "modern"])
+def test_a_registrar_that_does_not_trust_the_phone_shows_it_on_its_rejected_list(office: Office, profile: str) -> None:
+    """With TLS 1.3 the phone hears of it only when it has finished its handshake."""
+    office.set_profile(profile)
     office.run(office.registrar, "x509 trust-clear")
     office.configure()
     office.wait_for("failed")
