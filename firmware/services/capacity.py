@@ -1,9 +1,10 @@
 """How many TLS connections a box can hold, and how many handshakes it works at at once.
 
-What comes beyond the first is closed at once. What comes beyond the second is accepted and waits in line, unread, as in
-the accept queue of any TCP stack: after a power cut all phones come within the same second, and to serve all of them at
-once would only mean that all are served after the last one has lost its patience. The line has no limit of its own:
-whoever stands in it is counted among the connections, because it will need its memory when its turn comes.
+What comes beyond the first is closed at once. What comes beyond the second is accepted and waits in line, as in the
+accept queue of a TCP stack that hands over what has begun to speak: after a power cut all phones come within the same
+second, and to serve all of them at once would only mean that all are served after the last one has lost its patience.
+The line has no limit of its own: whoever stands in it is counted among the connections, because it will need its memory
+when its turn comes.
 """
 
 from __future__ import annotations

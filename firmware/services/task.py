@@ -23,7 +23,7 @@ from firmware.errors import FirmwareError
 from firmware.hal import Costs, Entropy, Listener, Network, Stream
 from firmware.http import Router, serve_http
 from firmware.kernel import Kernel, Priority
-from firmware.net import ByteStream, ConnectionLost, TcpStream
+from firmware.net import READ_BYTES, ByteStream, ConnectionLost, TcpStream
 from firmware.pbx.identity import common_name_from_peer
 from firmware.services.capacity import MOST_HANDSHAKES, connections_for_memory, handshakes_for_key
 from firmware.services.gate import Gate
@@ -53,6 +53,9 @@ be is said by the memory."""
 
 CONNECT_MS = 10_000
 """How long a host may take to accept a connection: three attempts of TCP (1, 2 and 4 s apart), and a bit."""
+
+FIRST_WORD_MS = 30_000
+"""How long a client may say nothing before its handshake: as long as during it."""
 
 OFF, OPTIONAL, REQUIRED = "off", "optional", "required"
 
@@ -261,31 +264,48 @@ class Services:
             service.connections -= 1
 
     async def _secured(self, service: Service, wire: TcpStream) -> ByteStream:
-        turn = service.gate.come()
         self._count_unfinished(service, 1)
         try:
-            await turn.wait()
-            credentials = self.presented
-            if credentials is None:
-                raise TlsError("no certificate")
-            asked = self._setting(service.name, "client-certificate")
-            if asked != OFF:
-                await self._ready()
-            return await accept_tls(
-                self._kernel,
-                self._costs,
-                wire,
-                self.contexts,
-                credentials,
-                self.profile,
-                self.statistics,
-                self._log,
-                check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
-                credentials_for=self._application,
-            )
+            begun = await self._begun(wire)
+            turn = service.gate.come()
+            try:
+                await turn.wait()
+                return await self._accepted(service, begun)
+            finally:
+                service.gate.leave(turn)
         finally:
-            service.gate.leave(turn)
             self._count_unfinished(service, -1)
+
+    async def _begun(self, wire: TcpStream) -> BegunStream:
+        """The connection once its client has begun to speak: one that says nothing takes nobody's turn."""
+        try:
+            with self._kernel.deadline_ms(FIRST_WORD_MS):
+                return BegunStream(wire, await wire.read())
+        except TimeoutError:
+            self.statistics.failed += 1
+            text = f"tls handshake with {wire.peer}: waited {FIRST_WORD_MS // 1_000} s for the peer"
+            self._log(text)
+            raise TlsError(text) from None
+
+    async def _accepted(self, service: Service, wire: ByteStream) -> TlsStream:
+        credentials = self.presented
+        if credentials is None:
+            raise TlsError("no certificate")
+        asked = self._setting(service.name, "client-certificate")
+        if asked != OFF:
+            await self._ready()
+        return await accept_tls(
+            self._kernel,
+            self._costs,
+            wire,
+            self.contexts,
+            credentials,
+            self.profile,
+            self.statistics,
+            self._log,
+            check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
+            credentials_for=self._application,
+        )
 
     def _count_unfinished(self, service: Service, step: int) -> None:
         service.unfinished += step
@@ -298,6 +318,31 @@ class Services:
         if configured or self.presented is None:
             return configured or 1
         return handshakes_for_key(self._kernel.cpu.hz, self._costs, self.presented.key_bits)
+
+
+class BegunStream:
+    """A connection whose first bytes, or whose end, were read already."""
+
+    def __init__(self, wire: ByteStream, first: bytes) -> None:
+        self.peer = wire.peer
+        self.secure = wire.secure
+        self._wire = wire
+        self._first = first
+
+    async def read(self, nbytes: int = READ_BYTES) -> bytes:
+        if not self._first:
+            return await self._wire.read(nbytes)
+        data, self._first = self._first[:nbytes], self._first[nbytes:]
+        return data
+
+    async def write(self, data: bytes) -> None:
+        await self._wire.write(data)
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    def drop(self) -> None:
+        self._wire.drop()
 
 
 class NoAnswer(ConnectionLost):

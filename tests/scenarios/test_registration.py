@@ -353,6 +353,19 @@ def test_more_connections_than_there_is_room_for_are_closed_at_once_and_come_aga
     assert len(office.registrations()) == 2, "the third has taken the place of the first"
 
 
+def test_connections_that_say_nothing_take_nobodys_turn_and_are_given_up(bench: Bench) -> None:
+    office, (phone,) = office_with_phones(bench, 1, "/handshakes 1")
+    silent = [office.registrar.connect(SIPS) for _ in range(5)]
+    assert all(each.wait_open() for each in silent)
+    phone.power_on()
+    bench.run_for(ms=3_000)
+    assert len(office.registrations()) == 1
+    assert office.events("queue", office.registrar)[-1] == "5"
+    bench.run_for(ms=30_000)
+    assert office.events("queue", office.registrar)[-1] == "0"
+    assert "tls handshake with bench: waited 30 s for the peer" in office.run(office.registrar, "log").text
+
+
 def test_the_memory_says_how_many_connections_can_be_configured(office: Office) -> None:
     assert "1..546, default 546" in office.run(office.registrar, "config show SIPS").text
     refused = office.run(office.registrar, "config change SIPS /connections 547", check=False)
