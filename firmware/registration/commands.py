@@ -17,6 +17,8 @@ def register_status(registry: Registry, registration: Registration, now_ns: Call
     async def status(call: Call) -> Reply:
         plan, progress = registration.plan, registration.progress
         since_s = (now_ns() - progress.since_ns) // 1_000_000_000
+        next_ns = registration.next_attempt_ns
+        next_s = None if next_ns is None else max(0, next_ns - now_ns()) // 1_000_000_000
         data = {
             "state": progress.state.value,
             "since_s": since_s,
@@ -29,13 +31,15 @@ def register_status(registry: Registry, registration: Registration, now_ns: Call
             "failures_in_a_row": progress.failures_in_a_row,
             "timeouts": progress.timeouts,
             "pong_timeouts": progress.pong_timeouts,
+            "next_attempt_in_s": next_s,
             "last_error": progress.last_error or None,
         }
         if plan is None:
             return Reply("no registrar is configured: config change PHONE /registrar HOST:PORT /user NAME", data)
         waits = "off: waits for a certificate" if progress.state is State.OFF else progress.state.value
+        then = "" if next_s is None else f", next attempt in {next_s} s"
         lines = [
-            f"{waits}, since {since_s} s",
+            f"{waits}, since {since_s} s{then}",
             f"{plan.user} at {plan.registrar}, {data['transport']}",
             f"{progress.attempts} attempts, {progress.failed} failed",
         ]

@@ -96,6 +96,8 @@ class Registration:
     ) -> None:
         self.progress = Progress()
         self.plan: Plan | None = None
+        self.next_attempt_ns: int | None = None
+        """When the next attempt begins, while it waits for that."""
         self._kernel = kernel
         self._costs = costs
         self._dialer = dialer
@@ -133,8 +135,7 @@ class Registration:
             self._move(Event.BEGIN)
             wait_ms = spread_ms(plan, self._entropy)
             while True:
-                if wait_ms:
-                    await self._kernel.sleep_ms(wait_ms)
+                await self._wait(wait_ms)
                 self._move(Event.DUE)
                 self._tell("attempt", progress.attempts)
                 try:
@@ -146,6 +147,15 @@ class Registration:
             if progress.stands:
                 self._tell("unregistered", "")
             self._move(Event.ENDED)
+
+    async def _wait(self, wait_ms: int) -> None:
+        if not wait_ms:
+            return
+        self.next_attempt_ns = self._kernel.now_ns + wait_ms * 1_000_000
+        try:
+            await self._kernel.sleep_ms(wait_ms)
+        finally:
+            self.next_attempt_ns = None
 
     async def _attempt(self, plan: Plan) -> None:
         """One connection, to its end, which is always a RegistrationFailed."""

@@ -239,6 +239,8 @@ def test_failures_are_followed_by_longer_and_longer_waits(office: Office) -> Non
 def test_a_constant_wait_can_be_configured(office: Office) -> None:
     office.configure("/retry constant /retry-base-ms 2000", port=4)
     office.wait_for("attempt", 10, timeout_ms=20_000)
+    office.wait_for("failed", 10)
+    assert "waiting, since 0 s, next attempt in 1 s" in office.run(office.phone, "sip status").text
 
 
 def test_a_registration_is_renewed_and_kept_alive_over_one_connection(office: Office) -> None:
