@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,9 @@ def test_another_run_than_the_recorded_one_is_a_failure_that_names_the_first_dif
     record = record_from_file(recorded[0])
     trace = list(record.trace)
     trace[20] = trace[20].replace("IP800", "IP900")
-    changed = _with(record, trace=trace, versions={"python": "2.7.18"})
-    changed.to_file(tmp_path / "other.zip")
+    replace(record, trace=trace, facts=replace(record.facts, versions={"python": "2.7.18"})).to_file(
+        tmp_path / "other.zip"
+    )
     assert main(["repeat", str(tmp_path / "other.zip"), "--console"]) == 1
     out, err = capsys.readouterr()
     assert "digest " in out
@@ -110,9 +112,3 @@ def test_what_cannot_be_repeated_is_said_in_one_line(
     assert main(["repeat", str(tmp_path / "none.zip")]) == 3
     assert main(["repeat", str(tmp_path / "missing.zip")]) == 3
     assert len(capsys.readouterr().err.splitlines()) == 2
-
-
-def _with(record: Any, *, trace: list[str], versions: dict[str, str]) -> Any:
-    from dataclasses import replace
-
-    return replace(record, trace=trace, facts=replace(record.facts, versions=versions))
