@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from cfcard import ImageDevice
+from cfcard.fat import Fat
 from hil.bench import Bench
 from hil.cards import CardPort
 
@@ -61,3 +64,26 @@ def test_after_a_fault_the_next_board_leaves_a_volume_that_fsck_calls_clean(
     for path in (tmp_path / "looked-over.img", image):
         found = subprocess.run([fsck, "-n", path], capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("fat", [12, 16, 32])
+def test_a_volume_that_linux_never_unmounted_is_clean_for_fsck_once_it_was_repaired(
+    fat: int, require_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    fsck, image = require_program("fsck.fat"), tmp_path / "card.img"
+    with closing(ImageDevice.create(image, {12: 4 << 20, 16: 32 << 20, 32: 36 << 20}[fat])) as device:
+        Fat().mkfs(device, fat=fat)
+        volume = Fat().mount(device)
+        volume.replace("/A.TXT", b"a")
+        offset = volume.bpb.flags_offset
+        volume.umount()
+    content = bytearray(image.read_bytes())
+    content[offset] |= 1
+    image.write_bytes(content)
+    before = subprocess.run([fsck, "-n", image], capture_output=True, text=True, check=False)
+    assert "Dirty bit is set" in before.stdout
+    with closing(ImageDevice(image)) as device:
+        assert Fat().repair(device).done == ("dirty flag cleared",)
+    after = subprocess.run([fsck, "-n", image], capture_output=True, text=True, check=False)
+    assert after.returncode == 0, after.stdout
+    assert "irty" not in after.stdout
