@@ -167,21 +167,20 @@ class RegistrarMeter:
         task = None if kernel is None else kernel.current
         if kind == "begin":
             if task is not None:
-                shake = Shake(task, task.busy_ns)
+                shake = Shake(task, task.busy_ns + self._charged_ns)
                 self.shakes.append(shake)
                 self._open[of] = self._latest[of.rpartition(":")[0]] = shake
         else:
-            _end(self._open.pop(of, None))
+            self._end(self._open.pop(of, None))
         self._waiting.set(now_ns, len(self._open))
 
     def _give_up(self) -> None:
         """Power went, or a reset came, in the middle of these."""
         for of in list(self._open):
-            _end(self._open.pop(of))
+            self._end(self._open.pop(of))
 
-
-def _end(shake: Shake | None) -> None:
-    """Work gives the CPU back after each slice, so that a turn ends with what was charged in it, and is booked."""
-    if shake is not None:
-        shake.ended = True
-        shake.cpu_ns = shake.task.busy_ns - shake.used_ns
+    def _end(self, shake: Shake | None) -> None:
+        """A task's turn is booked when it ends; what is charged so far in the one that is going on comes on top."""
+        if shake is not None:
+            shake.ended = True
+            shake.cpu_ns = shake.task.busy_ns + self._charged_ns - shake.used_ns
