@@ -1,0 +1,220 @@
+"""The charts that set all settings side by side: registered phones, waiting for TLS, what became of attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from firmware.admin.markup import Markup, element, join
+from hil.storm.page.axis import Axis, count_axis, log_time_axis, percent_axis, time_axis
+from hil.storm.page.figures import Figures
+from hil.storm.page.plot import Flag, dot, flag_rows, legend, path, plot, slope_path, step_path
+from hil.storm.page.units import count, duration, percent, plural
+from hil.storm.page.words import reason_words, result_words
+
+COLOURS = 6
+"""That can be told apart, with every kind of colour vision; then lines are dashed, dotted and double."""
+
+MOST_NAMED = 6
+"""Settings that are named in a chart; more are numbered there."""
+
+WORTH_LOGARITHMS = 4
+"""From this ratio between the durations on, a chart with a logarithmic axis stands beside the linear one."""
+
+POINTS = 260
+"""Of a line of registrations, at most."""
+
+
+def look(figures: Figures) -> str:
+    """The classes that give a setting its colour and its kind of line, the same in every chart."""
+    index = figures.number - 1
+    return f"s{index % COLOURS} d{index // COLOURS % 4}"
+
+
+def name_in_chart(figures: Figures, everyone: Sequence[Figures]) -> str:
+    """Its label, or its number where there are too many to name."""
+    return figures.label if len(everyone) <= MOST_NAMED else str(figures.number)
+
+
+def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> str:
+    """Its label, with its number where charts use that."""
+    return figures.label if len(everyone) <= MOST_NAMED else f"{figures.number}{chr(0xA0)}· {figures.label}"
+
+
+def settings_legend(everyone: Sequence[Figures]) -> Markup:
+    """Which line is which setting."""
+    entries = [(f"line {look(each)}", name_in_legend(each, everyone)) for each in everyone]
+    return legend(entries) if len(everyone) > 1 else Markup()
+
+
+def panel(title: str, text: str, *content: Markup, class_: str = "") -> Markup:
+    """A chart with its title and how to read it."""
+    caption = element("figcaption", element("h3", title), element("p", text))
+    return element("figure", caption, *content, class_=f"panel {class_}".strip())
+
+
+# -- registered phones over time
+
+
+def registered_charts(everyone: Sequence[Figures]) -> Markup:
+    """In one chart; in two where the durations differ so much that the quick ones would be lost in one."""
+    high_s = max(each.shown_s for each in everyone)
+    spans = [each.span_s for each in everyone if each.setting.registered_at_end or each.all_s is not None]
+    axes = {"registered": time_axis(high_s)}
+    if len(spans) > 1 and min(spans) > 0 and max(spans) > WORTH_LOGARITHMS * min(spans):
+        firsts = [time_s for each in everyone for time_s, number in each.setting.registered if number and time_s > 0]
+        axes["registered-log"] = log_time_axis(max(min(firsts), min(spans) / 30), high_s)
+    room = max(max(flag_rows(_flags(x, everyone), x)) for x in axes.values()) + 1
+    return join(*(_registered(identity, x, everyone, room) for identity, x in axes.items()))
+
+
+def _flags(x: Axis, everyone: Sequence[Figures]) -> list[Flag]:
+    """The ends of the lines."""
+    return [
+        Flag(each.end_s, f"✕ {_flag_text(each, everyone)}", look(each), each.setting.registered_at_end)
+        if each.all_s is None
+        else Flag(each.all_s, _flag_text(each, everyone), look(each), each.setting.phones)
+        for each in everyone
+    ]
+
+
+def _registered(identity: str, x: Axis, everyone: Sequence[Figures], room: int) -> Markup:
+    title = "The same, on a logarithmic axis of time" if x.logarithmic else "Registered phones"
+    y = count_axis(max(each.setting.phones for each in everyone), "phones")
+    lines, dots = [], []
+    for each in everyone:
+        until_s = each.shown_s if each.falls_later else each.span_s
+        points = [step for step in each.setting.registered if step[0] <= until_s]
+        lines.append(path(step_path(_thinned(points), x, y, until_s), "line", look(each), name=each.label))
+        if each.all_s is not None:
+            dots.append(dot(each.all_s, each.setting.phones, x, y, look(each)))
+    text = {
+        False: "A mark stands where the last phone has its registration.",
+        True: "Each step to the right is three times as long: the shape of the quick settings shows here, "
+        "how long they take shows in the linear chart.",
+    }[x.logarithmic]
+    told = "; ".join(f"{each.label}: {result_words(each)}" for each in everyone)
+    drawing = plot(
+        identity,
+        title,
+        f"Number of registered phones over time. {told}",
+        x,
+        y,
+        [*lines, *dots],
+        unit_x="after the power came back" if x.logarithmic else f"{x.unit} after the power came back",
+        unit_y="phones",
+        flags=_flags(x, everyone),
+        room=room,
+        class_="tall",
+        told="count",
+    )
+    return panel(title, text, drawing, settings_legend(everyone))
+
+
+def _flag_text(each: Figures, everyone: Sequence[Figures]) -> str:
+    if len(everyone) > MOST_NAMED:
+        return str(each.number)
+    return result_words(each) if len(everyone) == 1 else f"{each.label}: {result_words(each)}"
+
+
+def _thinned(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """As many as a chart can show; the last one always."""
+    stride = -(-len(points) // POINTS) or 1
+    return [point for index, point in enumerate(points) if index % stride == 0 or index == len(points) - 1]
+
+
+# -- how long a phone waits for TLS
+
+
+def waiting_chart(everyone: Sequence[Figures]) -> Markup:
+    """Which part of all attempts had its TLS connection within so long."""
+    high_ms = max((each.setting.handshakes.histogram.edges_ms[-1:] or (0.0,))[0] for each in everyone)
+    x, y = time_axis(high_ms / 1e3), percent_axis()
+    lines = [path(_share_path(each, x, y), "line", look(each), name=each.label) for each in everyone if each.connected]
+    told = "; ".join(_share_words(each) for each in everyone)
+    drawing = plot(
+        "waiting",
+        "Attempts that had their TLS connection, by how long it took",
+        f"Share of all attempts of the phones to connect. {told}",
+        x,
+        y,
+        lines,
+        unit_x=f"{x.unit} from the attempt to the open TLS connection",
+        unit_y="of all attempts",
+        class_="tall",
+        told="percent",
+    )
+    entries = [(f"line {look(each)}", _share_words(each)) for each in everyone]
+    text = (
+        "Of all attempts, failed ones included: where a line stays below 100 %, the others were given up, or still "
+        "open at the end."
+    )
+    return panel("How long a phone waits for its TLS connection", text, drawing, legend(entries))
+
+
+def _share_words(each: Figures) -> str:
+    if not each.setting.attempts:
+        return f"{each.label}: no attempts"
+    share = min(1.0, each.connected / each.setting.attempts)
+    return f"{each.label}: {percent(share)} of {plural(each.setting.attempts, 'attempt')}"
+
+
+def _share_path(each: Figures, x: Axis, y: Axis) -> str:
+    bars = each.setting.handshakes.histogram
+    whole = max(each.setting.attempts, each.connected)
+    points = [(0.0, 0.0)] + [
+        (edge / 1e3, number / whole) for edge, number in zip(bars.edges_ms[1:], accumulate(bars.counts), strict=True)
+    ]
+    return slope_path([*points, (x.high, points[-1][1])], x, y)
+
+
+# -- what became of the attempts
+
+
+def attempts_chart(everyone: Sequence[Figures]) -> Markup:
+    """Bars of attempts: those that led to a connection, and those that did not."""
+    title = "What became of the phones' attempts"
+    most = max(each.setting.attempts for each in everyone)
+    if not most:
+        return panel(title, "No phone made an attempt.")
+    rows = [_attempts(each, most, everyone) for each in everyone]
+    key = legend([("got", "TLS connection open"), ("missed", "came to nothing, or still open at the end")])
+    if not any(each.fruitless or each.setting.failures for each in everyone):
+        text = "Every attempt led to a connection: no phone lost its patience, none was refused."
+    else:
+        text = "A phone whose attempt fails tries again later; until then the CPU's work for it was for nothing."
+    return panel(title, text, element("dl", *rows, class_="bars"), key)
+
+
+def _attempts(each: Figures, most: int, everyone: Sequence[Figures]) -> Markup:
+    got, missed = each.connected, each.fruitless
+    bar = element(
+        "div", bar_part(got / most, "got"), bar_part(missed / most, "missed"), class_="bar", aria_hidden="true"
+    )
+    words = f"{count(got)} of {plural(each.setting.attempts, 'attempt')} led to a connection"
+    reasons = [
+        element("li", f"{count(number)} × {reason_words(reason)}")
+        for reason, number in sorted(each.setting.failures.items(), key=lambda entry: (-entry[1], entry[0]))
+    ]
+    return element(
+        "div",
+        element("dt", element("i", class_=f"swatch line {look(each)}"), name_in_legend(each, everyone)),
+        element("dd", bar, element("p", words), element("ul", *reasons) if reasons else None),
+        class_=look(each),
+    )
+
+
+def bar_part(fraction: float, class_: str) -> Markup:
+    """A piece of a bar; nothing where there is nothing."""
+    return element("i", class_=class_, style=f"width:{fraction * 100:.4g}%") if fraction > 0 else Markup()
+
+
+def spread_of(values: Iterable[float]) -> float:
+    """How many times the largest is the smallest, of those above zero; 1 of none."""
+    known = [value for value in values if value > 0]
+    return max(known) / min(known) if known else 1.0
+
+
+def span_words(figures: Figures) -> str:
+    """Which time a setting's charts show."""
+    return f"0 to {duration(figures.shown_s)}"
