@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +100,9 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     work = parser.add_argument_group("workers")
     work.add_argument("--jobs", metavar="N", type=_jobs, help="processes (default: one per core)")
     work.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="host time that a case may take (default: any)"
+    )
+    work.add_argument(
         "--cluster", metavar="ADDRESS", help="a Dask scheduler's, tcp://HOST:8786; local starts one (gatebench[sweep])"
     )
 
@@ -109,7 +114,7 @@ def _sweep(name: str, args: argparse.Namespace) -> int:
     from hil.sweep.session import run_sweep
     from hil.sweep.summary import counts_text, failures_text, table_text
 
-    scenario = scenario_named(name)
+    scenario = replace(scenario_named(name), limit_s=args.timeout)
     if args.set and not scenario.own_axes:
         raise RackMisuse(f"--set {args.set[0]}: the scenario {name} has no axes of its own")
     if args.out is None and (args.fresh or args.retry_errors):
@@ -151,6 +156,16 @@ def _engine(args: argparse.Namespace) -> Callable[[], Engine]:
         return LocalEngine(args.jobs)
 
     return make
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time limit: above 0, up to 1000000 s")
+    return value
 
 
 def _jobs(text: str) -> int:

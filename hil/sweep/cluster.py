@@ -67,7 +67,8 @@ class ClusterEngine:
             if address == LOCAL:
                 self._cluster = _own_cluster(distributed, workers or os.cpu_count() or 1)
             self._client = _client(distributed, address, self._cluster)
-            self._executor = self._client.get_executor()
+            # Not "pure": a case that is tried again is to run again, not to get the answer that is known.
+            self._executor = self._client.get_executor(pure=False)
             self._check_workers()
         except BaseException:
             self.close()

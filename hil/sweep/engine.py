@@ -41,6 +41,9 @@ CHUNK_S = 0.25
 
 LARGEST_CHUNK = 64
 
+LIFETIME_CASES = 200
+"""After so many cases each, workers are replaced: what a case may have left in memory goes with them."""
+
 TICK_S = 1.0
 """How often the loop gives an empty batch while nothing comes: whoever shows progress gets a turn."""
 
@@ -166,12 +169,17 @@ class LocalEngine:
         self._others = set(multiprocessing.active_children())
         self._pool: ProcessPoolExecutor | None = None
         self._lone: ProcessPoolExecutor | None = None
+        self._retired: ProcessPoolExecutor | None = None
+        self._given = 0
 
     def submit(self, scenario: Scenario, cases: Sequence[Case]) -> Future[list[Result]]:
         if self._lone is not None:
             self.close()
+        if self._given >= LIFETIME_CASES * self.workers:
+            self._retire()
         if self._pool is None:
             self._pool = _new_pool(self.workers)
+        self._given += len(cases)
         return self._pool.submit(run_cases, scenario, cases)
 
     def alone(self, scenario: Scenario, case: Case) -> Result:
@@ -192,10 +200,19 @@ class LocalEngine:
             process.kill()
 
     def close(self) -> None:
-        for pool in (self._pool, self._lone):
+        for pool in (self._pool, self._lone, self._retired):
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
-        self._pool = self._lone = None
+        self._pool = self._lone = self._retired = None
+        self._given = 0
+
+    def _retire(self) -> None:
+        """Lets the workers end when they have done what they were given; the one before has done so long ago."""
+        if self._retired is not None:
+            self._retired.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+        self._pool, self._retired, self._given = None, self._pool, 0
 
     def _processes(self) -> set[BaseProcess]:
         return set(multiprocessing.active_children()) - self._others

@@ -45,6 +45,7 @@ class Scenario:
         source: the text of a user's file; empty for one of ours.
         measures: the values that the summary shows; empty takes the first numbers.
         own_axes: whether it takes axes of its own (``--set``).
+        limit_s: host time that a case may take; None for as long as it likes.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Scenario:
     source: str = ""
     measures: tuple[str, ...] = ()
     own_axes: bool = False
+    limit_s: float | None = None
 
     @property
     def function(self) -> Function:

@@ -63,7 +63,7 @@ class Progress:
 
     def _line(self, elapsed_s: float) -> str:
         text = f"{self._kept + self._done:,}/{self._kept + self._total:,} cases, "
-        text += f"{self._failed:,} failed, {self._errors:,} errors"
+        text += f"{self._failed:,} failed, {_errors(self._errors)}"
         if self._done:
             rate = self._done / max(elapsed_s, 1e-3)
             text += f", {rate:.1f}/s, {_duration((self._total - self._done) / rate)} left"
@@ -117,13 +117,17 @@ def failures_text(results: Iterable[Result]) -> str:
 def counts_text(results: Sequence[Result], ran: int, wall_s: float) -> str:
     """The last line: how many of each outcome, and how fast."""
     outcomes = [result.outcome for result in results]
-    text = f"{len(results):,} cases: {outcomes.count('ok'):,} ok, {outcomes.count('failed'):,} failed"
-    text += f", {outcomes.count('error'):,} errors"
+    text = f"{len(results):,} {'case' if len(results) == 1 else 'cases'}: {outcomes.count('ok'):,} ok"
+    text += f", {outcomes.count('failed'):,} failed, {_errors(outcomes.count('error'))}"
     if ran < len(results):
         text += f"; {len(results) - ran:,} were there before"
     if ran:
         text += f"; {wall_s:.1f} s, {ran / max(wall_s, 1e-3):.1f} cases/s"
     return text
+
+
+def _errors(count: int) -> str:
+    return f"{count:,} {'error' if count == 1 else 'errors'}"
 
 
 def _rank(ordered: Sequence[float], part: float) -> float:

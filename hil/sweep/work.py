@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from hil.errors import RackMisuse
 from hil.sweep.case import Case, CaseBench, Outcome, Result, Value
@@ -25,6 +29,8 @@ RESERVED = frozenset(
 
 MESSAGE_CHARACTERS = 4_000
 """A failure quotes the console and the trace; of a scenario's own message no more is kept."""
+
+RING_AGAIN_S = 5.0
 
 _one_at_a_time = threading.Lock()
 """A cluster's worker may run tasks in several threads; two worlds in one process would only wait for one another."""
@@ -45,7 +51,7 @@ def run_case(scenario: Scenario, case: Case) -> Result:
     message = ""
     digest, now_ns = "", 0
     try:
-        with bench:
+        with bench, _limited(scenario.limit_s):
             try:
                 values = _checked(scenario.function(case, bench), case)
                 if not bench.plan_was_applied:
@@ -67,12 +73,47 @@ def run_case(scenario: Scenario, case: Case) -> Result:
     )
 
 
+class TooLong(BaseException):
+    """A case has taken more host time than it may. Nothing in a scenario or in the firmware catches it."""
+
+
+@contextmanager
+def _limited(limit_s: float | None) -> Iterator[None]:
+    """Within, TooLong is raised when the time is over, wherever the case is; and again, should that be swallowed."""
+    if limit_s is None:
+        yield
+    elif threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        # A cluster's worker: nobody can interrupt a thread, but it can take its process with it.
+        timer = threading.Timer(limit_s, os._exit, (1,))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+    else:
+        running = True
+
+        def ring(number: int, frame: FrameType | None) -> None:
+            if running:
+                where = "" if frame is None else f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+                raise TooLong(f"took longer than {limit_s:g} s{where}")
+
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, limit_s, RING_AGAIN_S)
+        try:
+            yield
+        finally:
+            running = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
 def _judged(error: BaseException) -> tuple[Outcome, str]:
     """Whose fault it is, and what is said of it."""
     text = str(error)
     if isinstance(error, AssertionError):
         return "failed", text or f"assertion failed at {_place(error)}"
-    if isinstance(error, RackMisuse):
+    if isinstance(error, (RackMisuse, TooLong)):
         return "error", text
     return "error", f"{type(error).__name__}: {text} ({_place(error)})"
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from hil.cli import main
+
 COMMAND = [sys.executable, "-m", "hil", "sweep"]
 
 PROBE = """
@@ -45,7 +47,9 @@ def dask() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("dask")
-def test_a_cluster_gives_what_local_processes_give_and_survives_its_workers(mine: Path) -> None:
+def test_a_cluster_gives_what_this_process_gives_and_survives_its_workers(
+    mine: Path, fake_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that kills its worker, one that is wrong, one that fails: all in one sweep, as clusters start slowly."""
     mine.write_text(
         mine.read_text()
@@ -53,19 +57,20 @@ def test_a_cluster_gives_what_local_processes_give_and_survives_its_workers(mine
         + "    if case.seed == 2:\n        os._exit(9)\n"
         + "    return every_third_fails(case, bench)\n"
     )
-    words = [*COMMAND, "mine.py:all_of_it", "--seeds", "0:7", "--jobs", "2"]
-    local = subprocess.run([*words, "--out", "local.jsonl"], capture_output=True, text=True, check=False)
+    words = ["mine.py:all_of_it", "--seeds", "0:7", "--jobs", "2"]
+    # Here in this process: what ends a worker's would end this one.
+    monkeypatch.setattr("hil.sweep.engine.LocalEngine", lambda jobs: fake_engine(killers=[2]))
+    assert main(["sweep", *words, "--out", "local.jsonl"]) == 1
     done = subprocess.run(
-        [*words, "--cluster", "local", "--out", "dask.jsonl"], capture_output=True, text=True, check=False
+        [*COMMAND, *words, "--cluster", "local", "--out", "dask.jsonl"], capture_output=True, text=True, check=False
     )
-    assert (local.returncode, done.returncode) == (1, 1), done.stderr
-    assert done.stderr == ""
-    assert "7 cases: 3 ok, 3 failed, 1 errors" in done.stdout
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "7 cases: 3 ok, 3 failed, 1 error;" in done.stdout
     here, there = rows("local.jsonl"), rows("dask.jsonl")
     killers = [found.pop(2) for found in (here, there)]
     assert here == there
     assert [row["message"] for row in killers] == [
-        "its worker died: exit code 9",
+        "its worker died: SIGSEGV",
         "its worker died: and so did each other that the cluster gave it to",
     ]
 

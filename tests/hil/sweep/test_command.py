@@ -82,6 +82,12 @@ def test_failures_are_exit_code_1_and_their_commands_repeat_them_exactly(run: An
         assert len(repeated["digest"]) == 64
 
 
+def test_a_case_that_takes_too_long_is_an_error(run: Any) -> None:
+    code, out, _ = run("mine.py:waits", "--seeds", "1", "--timeout", "0.02")
+    assert code == 1
+    assert "took longer than 0.02 s at mine.py:" in out
+
+
 def test_further_axes_reach_the_scenario_as_numbers(run: Any) -> None:
     assert run("mine.py:set_up", "--seeds", "1", "--set", "phones=3,2.5", "--out", "r.jsonl")[0] == 0
     assert [(row["phones"], row["answer"], row["kind"]) for row in rows("r.jsonl")] == [
@@ -125,6 +131,7 @@ def test_an_interrupted_sweep_says_how_it_goes_on(
         (["mine.py:quick", "--models", "ip9"], 2, "ip9"),
         (["mine.py:quick", "--faults", "gone.toml"], 3, "fault plan gone.toml: No such file or directory"),
         (["mine.py:quick", "--jobs", "0"], 2, "'0' is not a number of processes: 1 to 1024"),
+        (["mine.py:quick", "--timeout", "0"], 2, "'0' is no time limit: above 0, up to 1000000 s"),
         (["mine.py:quick", "--bogus"], 2, "unrecognized arguments: --bogus (see gatebench sweep mine.py:quick --help)"),
         (["mine.py:quick", "--out", "r.xlsx"], 2, "--out r.xlsx: must end in .parquet, .csv, .jsonl"),
         (["mine.py:quick", "--out", "gone/r.csv"], 3, "there is no folder gone"),

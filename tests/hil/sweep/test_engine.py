@@ -102,6 +102,18 @@ def test_on_real_processes_two_cases_that_kill_theirs_are_told_with_the_reason(m
 
 
 @pytest.mark.slow
+def test_workers_are_replaced_after_many_cases_and_none_is_lost(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine.write_text("import os\ndef who(case, bench):\n    return {'pid': os.getpid()}\n")
+    monkeypatch.setattr("hil.sweep.engine.LIFETIME_CASES", 4)
+    monkeypatch.setattr("hil.sweep.engine.LARGEST_CHUNK", 2)
+    engine = LocalEngine(1)
+    with closing(engine):
+        found = run(engine, scenario_named("mine.py:who"), 12)
+    assert sorted(result.case.seed for result in found) == list(range(12))
+    assert 2 <= len({result.values["pid"] for result in found}) <= 4
+
+
+@pytest.mark.slow
 def test_an_engine_that_is_stopped_waits_for_nobody(mine: Path) -> None:
     mine.write_text("import time\ndef forever(case, bench):\n    time.sleep(600)\n")
     engine = LocalEngine(1)

@@ -31,7 +31,7 @@ def test_the_line_counts_and_estimates(make_results: Any, clock: list[float]) ->
     progress = Progress(stream, 30, kept=10)
     clock[0] += 5
     progress.add([*make_results({}, {}, {}, {}), Result(Case("s", 1), "failed"), Result(Case("s", 2), "error")])
-    assert stream.getvalue().endswith("16/40 cases, 1 failed, 1 errors, 1.2/s, 20 s left")
+    assert stream.getvalue().endswith("16/40 cases, 1 failed, 1 error, 1.2/s, 20 s left")
     progress.end()
     assert stream.getvalue().endswith("\r\x1b[K")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +21,14 @@ from hil.sweep.work import RESERVED, run_case, run_cases
 class FakeScenario:
     """A scenario that is a function of the test's. Not modelled: being sent anywhere."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, limit_s: float | None = None) -> None:
         self.name = "fake"
         self.function = function
+        self.limit_s = limit_s
 
 
-def outcome_of(function: Any, **case: Any) -> Any:
-    return run_case(FakeScenario(function), Case("fake", 1, **case))  # type: ignore[arg-type]
+def outcome_of(function: Any, limit_s: float | None = None, **case: Any) -> Any:
+    return run_case(FakeScenario(function, limit_s), Case("fake", 1, **case))  # type: ignore[arg-type]
 
 
 def boot(case: Case, bench: Bench) -> Mapping[str, Any]:
@@ -93,6 +96,41 @@ def test_anything_else_is_an_error_that_says_where(error: BaseException) -> None
     assert result.outcome == "error"
     assert result.message.startswith(f"{type(error).__name__}: {error} (")
     assert "test_work.py:" in result.message
+
+
+def test_a_case_that_takes_too_long_is_an_error_that_says_where_it_was() -> None:
+    def hangs(case: Case, bench: Bench) -> Mapping[str, Any]:
+        while True:
+            try:
+                boot(case, bench)
+            except Exception:  # as careless as a scenario may be
+                pass
+
+    before = signal.getsignal(signal.SIGALRM)
+    result = outcome_of(hangs, limit_s=0.05)
+    assert result.outcome == "error"
+    assert result.message.startswith("took longer than 0.05 s at ")
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_case_that_ends_in_time_is_left_alone() -> None:
+    assert outcome_of(boot, limit_s=60.0).outcome == "ok"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_in_a_thread_the_process_is_what_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(work.os, "_exit", lambda code: ended.set())
+
+    def waits(case: Case, bench: Bench) -> Mapping[str, Any]:
+        return {"ended": ended.wait(30)}
+
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(outcome_of(waits, limit_s=0.01)))
+    thread.start()
+    thread.join()
+    assert results[0].values == {"ended": True}
 
 
 def test_ctrl_c_is_nobodys_outcome() -> None:
