@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.hal import Cpu, Trace
 from firmware.kernel.budget import LoadMeter, Share
-from firmware.kernel.task import WAIT, Cancelled, Priority, Task, TaskUse
+from firmware.kernel.task import WAIT, Cancelled, Priority, Task, TaskUse, add_use
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
 
 SLICE_US = 2_000
@@ -87,6 +87,7 @@ class Kernel:
         self._ready: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
         self._enqueues: tuple[Callable[[Task], None], ...] = tuple(ready.append for ready in self._ready)
         self._timers = Timers()
+        self._began_ns = cpu.now_ns  # of the turn that runs, its switch paid
         self._deadlines = 0
         self._idle_ns = 0  # since the load meter was told last
         self._load = LoadMeter(cpu.now_ns)
@@ -138,7 +139,7 @@ class Kernel:
         """What tasks have used since the start, those that ended included, one entry for all tasks of a name."""
         uses = dict(self._ended)
         for task in self.tasks:
-            _add_use(uses, task.name, TaskUse(task.name, task.priority, task.busy_ns, task.longest_ns))
+            add_use(uses, task.name, TaskUse(task.name, task.priority, task.busy_ns, task.longest_ns))
         return list(uses.values())
 
     def close(self) -> None:
@@ -167,16 +168,18 @@ class Kernel:
 
     @coroutine
     def work(self, cycles: int, kind: str) -> Generator[int, None, None]:
-        """Awaitable: uses up ``cycles`` in slices of 2 ms, and lets others run after each."""
-        if cycles <= 0:
-            return
+        """Awaitable: uses up ``cycles``, and lets others run whenever the task has had the CPU for 2 ms."""
         task = self.current
         assert task is not None, "work is done by a task"
-        piece = min(cycles, self._slice_cycles)
-        self.charge(piece, kind)
-        if cycles > piece:
-            task._send = self._slices(task, cycles - piece, kind)
-        yield 0
+        room = self._slice_cycles - (self.cpu.now_ns - self._began_ns) * self.cpu.hz // 1_000_000_000
+        if cycles > room:
+            if room > 0:
+                self.charge(room, kind)
+                cycles -= room
+            task._send = self._slices(task, cycles, kind)
+            yield 0
+        elif cycles > 0:
+            self.charge(cycles, kind)
 
     @staticmethod
     @coroutine
@@ -269,14 +272,18 @@ class Kernel:
     def _slices(self, task: Task, cycles: int, kind: str) -> Callable[[None], int]:
         """A turn of a task at work, slice by slice: the coroutine, which only waits, need not be woken for each."""
 
+        slice_cycles = self._slice_cycles
+        resume = task.coroutine.send
+
         def turn(_: None) -> int:
             nonlocal cycles
-            piece = min(cycles, self._slice_cycles)
-            cycles -= piece
-            if not cycles:
-                task._send = task._resume
-            self.charge(piece, kind)
-            return 0
+            if cycles > slice_cycles:
+                cycles -= slice_cycles
+                self.charge(slice_cycles, kind)
+                return 0
+            task._send = task._resume
+            self.charge(cycles, kind)
+            return int(resume(None))
 
         return turn if task.share is None else self._metered(task.share, turn)
 
@@ -343,7 +350,7 @@ class Kernel:
                     return
                 began_ns = now_ns
                 self.current = task
-                cpu.now_ns = now_ns + switch_ns
+                cpu.now_ns = self._began_ns = now_ns + switch_ns
                 switches += 1
                 try:
                     delay_ns = task._send(None)
@@ -427,15 +434,9 @@ class Kernel:
         held_ns = self.cpu.now_ns - began_ns  # the turn that ends it is not booked yet
         use = TaskUse(task.name, task.priority, task.busy_ns + held_ns, max(task.longest_ns, held_ns))
         known = task.name in self._ended or len(self._ended) < MOST_NAMES
-        _add_use(self._ended, task.name if known else "other", use)
+        add_use(self._ended, task.name if known else "other", use)
         for joiner in task._joiners:
             self.wake(joiner)
-
-
-def _add_use(uses: dict[str, TaskUse], name: str, use: TaskUse) -> None:
-    before = uses.get(name)
-    busy_ns, longest_ns = (before.busy_ns, before.longest_ns) if before else (0, 0)
-    uses[name] = TaskUse(name, use.priority, busy_ns + use.busy_ns, max(longest_ns, use.longest_ns))
 
 
 def _outweighs(error: BaseException, pending: BaseException) -> bool:

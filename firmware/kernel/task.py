@@ -40,6 +40,13 @@ class TaskUse(NamedTuple):
     """The longest that one of them held the CPU between two awaits."""
 
 
+def add_use(uses: dict[str, TaskUse], name: str, use: TaskUse) -> None:
+    """Adds a task's use to that of others of its name."""
+    before = uses.get(name)
+    busy_ns, longest_ns = (before.busy_ns, before.longest_ns) if before else (0, 0)
+    uses[name] = TaskUse(name, use.priority, busy_ns + use.busy_ns, max(longest_ns, use.longest_ns))
+
+
 class Task(Timed):
     """One coroutine under a kernel. Made by ``Kernel.spawn``."""
 
