@@ -52,7 +52,11 @@ class Phone:
 
 
 class Recorder:
-    """Measures from ``zero_ns`` on, when power comes back, until ``close``. Times are counted from there."""
+    """Measures from ``zero_ns`` on, when power comes back, until ``close``. Times are counted from there.
+
+    Of what comes before, only attempts count that are still going on then: a phone that calls a registrar without power
+    goes on calling until it is heard.
+    """
 
     def __init__(self, bench: Bench, registrar: Gateway, phones: Sequence[Gateway], zero_ns: int) -> None:
         self.zero_ns = zero_ns
@@ -124,16 +128,23 @@ class Recorder:
             self.meter.attach()
 
     def _event(self, event: TraceEvent) -> None:
-        kind, name = event[2], event[3]
-        if event[1] == self._registrar.name:
+        time_ns, board, kind, name, value = event
+        if board == self._registrar.name:
             if kind == KIND:
                 self._registrar_says(event)
             else:
                 self.meter.event(event)
         elif kind == KIND:
             handler = self._handlers.get(name)
-            if handler is not None:
-                handler(self.phones[event[1]], event[0] - self.zero_ns, str(event[4]))
+            phone = self.phones[board]
+            if handler is None:
+                return
+            if time_ns >= self.zero_ns:
+                handler(phone, time_ns - self.zero_ns, str(value))
+            elif name == "attempt":
+                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 1, 0, 0
+            else:
+                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 0, None, None
         if kind == "reset" and name == WATCHDOG:
             self.watchdog_resets += 1
 

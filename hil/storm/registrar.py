@@ -25,6 +25,12 @@ HANDSHAKE = "tls server handshake"
 SAMPLE_NS = 10_000_000
 """Queue lengths are sampled this often in virtual time."""
 
+BATCH = 2_000
+"""So many events are reckoned at a time."""
+
+SAMPLE = "sample"
+"""Kind of our own entries among a board's events."""
+
 SWITCH = "switch"
 """What a turn took beyond its charges: dispatches, mostly."""
 
@@ -61,8 +67,7 @@ class RegistrarMeter:
         self._zero_ns = zero_ns
         self._hz = gateway.model.hz
         self._load = LoadCounter(self._told)
-        self._charges: list[tuple[int, str, str, int]] = []
-        self._charged_ns = 0
+        self._fresh: list[TraceEvent] = []
         self._open: dict[str, Shake] = {}  # by peer
         self._latest: dict[str, Shake] = {}  # by the peer's host
         self._kernel: Kernel | None = None
@@ -88,43 +93,63 @@ class RegistrarMeter:
         kernel.spans = span
 
     def event(self, event: TraceEvent) -> None:
-        """One event of its trace. Told of every turn, so it is written for speed."""
-        time_ns, _, kind, name, value = event
-        if kind == "task":
-            self._turn(time_ns - self._zero_ns, name, value)  # type: ignore[arg-type]
-        elif kind.startswith("charge:"):
-            duration_ns = value * 1_000_000_000 // self._hz  # type: ignore[operator]
-            self._charges.append((time_ns - self._zero_ns, name, kind[7:], duration_ns))
-            self._charged_ns += duration_ns
-        elif kind == "reset":
-            self.resets[name] += 1
-            self._charges.clear()
-            self._charged_ns = 0
+        """One event of its trace. Turns come by the ten thousand, so they are only kept here, and reckoned later."""
+        self._fresh.append(event)
+        if event[0] >= self._sample_ns:
+            self._sample(event[0])
 
     def close(self) -> None:
         """The end: what is open stays so."""
+        self._settle()
         self._rest()
         self._load.close()
 
     # -- the CPU
 
-    def _turn(self, began_ns: int, task: str, held_ns: int) -> None:
-        charges = self._charges
-        rest_ns = held_ns - self._charged_ns
-        if rest_ns > 0:
-            charges.append((began_ns, task, SWITCH, rest_ns))
-        cpu_ns = self.cpu_ns
+    def _sample(self, now_ns: int) -> None:
+        """Looks how long the queues are, which is told in its place among the events; reckons what has come."""
+        self._sample_ns = now_ns + SAMPLE_NS
+        if self._kernel is not None:
+            counts = " ".join(map(str, self._kernel.queued))
+            self._fresh.append(TraceEvent(now_ns, "", SAMPLE, counts, 0))
+        if len(self._fresh) >= BATCH:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Reckons whole turns; what is charged in the one that is going on waits for its end."""
+        fresh, self._fresh = self._fresh, []
+        zero_ns, hz, cpu_ns = self._zero_ns, self._hz, self.cpu_ns
+        charges: list[tuple[int, str, str, int]] = []
+        charged_ns = 0
+        first = 0
+        for index, (time_ns, _, kind, name, value) in enumerate(fresh):
+            if kind == "task":
+                began_ns, held_ns = time_ns - zero_ns, int(value)
+                if held_ns > charged_ns:
+                    cpu_ns[SWITCH] += held_ns - charged_ns
+                    charges.append((began_ns, name, SWITCH, held_ns - charged_ns))
+                if began_ns > self._until_ns:
+                    self._rest()
+                self._until_ns = began_ns + held_ns
+                self.busy_ns += held_ns
+                self._load.add(began_ns, held_ns, charges)
+                charges.clear()
+                charged_ns, first = 0, index + 1
+            elif kind[:7] == "charge:":
+                duration_ns = int(value) * 1_000_000_000 // hz
+                charges.append((time_ns - zero_ns, name, kind[7:], duration_ns))
+                cpu_ns[kind[7:]] += duration_ns
+                charged_ns += duration_ns
+            elif kind == SAMPLE:
+                for gauge, number in zip(self._ready, name.split(), strict=True):
+                    gauge.set(time_ns - zero_ns, int(number))
+            elif kind == "reset":
+                self.resets[name] += 1
+                charges.clear()
+                charged_ns, first = 0, index + 1
         for _, _, kind, duration_ns in charges:
-            cpu_ns[kind] += duration_ns
-        self.busy_ns += held_ns
-        self._load.add(began_ns, held_ns, charges)
-        charges.clear()
-        self._charged_ns = 0
-        if began_ns > self._until_ns:
-            self._rest()
-        self._until_ns = began_ns + held_ns
-        if began_ns >= self._sample_ns:
-            self._sample(self._until_ns)
+            cpu_ns[kind] -= duration_ns  # counted when they come again
+        self._fresh = fresh[first:] + self._fresh
 
     def _rest(self) -> None:
         """The CPU had nothing to do until now: nobody was ready when the last turn ended."""
@@ -132,11 +157,15 @@ class RegistrarMeter:
             if gauge.value:
                 gauge.set(self._until_ns, 0)
 
-    def _sample(self, now_ns: int) -> None:
-        self._sample_ns = now_ns + SAMPLE_NS
-        if self._kernel is not None:
-            for gauge, number in zip(self._ready, self._kernel.queued, strict=True):
-                gauge.set(now_ns, number)
+    def _charged_ns(self) -> int:
+        """What was charged so far in the turn that is going on."""
+        cycles = 0
+        for _, _, kind, _, value in reversed(self._fresh):
+            if kind == "task":
+                break
+            if kind[:7] == "charge:":
+                cycles += int(value)
+        return cycles * 1_000_000_000 // self._hz
 
     def _told(self, name: str, time_ns: int, values: dict[str, float]) -> None:
         if "by kind" in name:
@@ -167,7 +196,7 @@ class RegistrarMeter:
         task = None if kernel is None else kernel.current
         if kind == "begin":
             if task is not None:
-                shake = Shake(task, task.busy_ns + self._charged_ns)
+                shake = Shake(task, task.busy_ns + self._charged_ns())
                 self.shakes.append(shake)
                 self._open[of] = self._latest[of.rpartition(":")[0]] = shake
         else:
@@ -183,4 +212,4 @@ class RegistrarMeter:
         """A task's turn is booked when it ends; what is charged so far in the one that is going on comes on top."""
         if shake is not None:
             shake.ended = True
-            shake.cpu_ns = shake.task.busy_ns + self._charged_ns - shake.used_ns
+            shake.cpu_ns = shake.task.busy_ns + self._charged_ns() - shake.used_ns

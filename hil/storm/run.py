@@ -94,9 +94,13 @@ def run_storm(
     with world.bench, spared_from_collection():
         if trace is not None:
             world.bench.save_timeline(trace)
+        off_ns = 0
         if parameters.cut == "registrar":
             _bring_up(world, tell)
-        recorder = Recorder(world.bench, world.registrar, world.phones, world.bench.now_ns)
+            world.registrar.power_off()
+            off_ns = OFF_S * 1_000_000_000
+        recorder = Recorder(world.bench, world.registrar, world.phones, world.bench.now_ns + off_ns)
+        world.bench.run_for(ms=off_ns / 1e6)
         power_on(world)
         outcome = weather(world, recorder, parameters, tell)
         recorder.close()
@@ -147,7 +151,7 @@ def weather(world: World, recorder: Recorder, parameters: Parameters, tell: Tell
 
 
 def _bring_up(world: World, tell: Tell) -> None:
-    """Everybody is registered; then the registrar's power goes. Not part of the storm."""
+    """Has everybody registered. Not part of the storm."""
     bench = world.bench
     world.registrar.power_on()
     bench.run_until(lambda: world.registrar.services["sips"])
@@ -176,8 +180,6 @@ def _bring_up(world: World, tell: Tell) -> None:
                 seed=bench.seed,
             )
     bench.trace.unlisten(listen)
-    world.registrar.power_off()
-    bench.run_for(ms=OFF_S * 1_000)
 
 
 def _result(
