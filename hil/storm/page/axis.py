@@ -24,7 +24,7 @@ STEPS_S = (
 DECADES_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1_800, 3_600, 10_800, 36_000, 86_400)
 """Marks on a logarithmic axis of time."""
 
-TIMES = ((120, 1, "s"), (2 * 3_600, 60, "min"), (math.inf, 3_600, "h"))
+TIMES = ((1, 0.001, "ms"), (120, 1, "s"), (2 * 3_600, 60, "min"), (math.inf, 3_600, "h"))
 """Up to so many seconds: the unit's length and its name."""
 
 MOST_MARKS = 7

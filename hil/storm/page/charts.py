@@ -9,7 +9,7 @@ from firmware.admin.markup import Markup, element, join
 from hil.storm.page.axis import Axis, count_axis, log_time_axis, percent_axis, time_axis
 from hil.storm.page.figures import Figures
 from hil.storm.page.plot import Flag, dot, flag_rows, legend, path, plot, slope_path, step_path
-from hil.storm.page.units import count, duration, percent, plural
+from hil.storm.page.units import BLANK, count, duration, percent, plural
 from hil.storm.page.words import reason_words, result_words
 
 COLOURS = 6
@@ -17,6 +17,12 @@ COLOURS = 6
 
 MOST_NAMED = 6
 """Settings that are named in a chart; more are numbered there."""
+
+LONGEST_NAME = 16
+"""Characters of a label that is shown in a chart."""
+
+ONE_MARK = 30
+"""Units of a chart: of many settings, ends that lie closer together than that have one flag."""
 
 WORTH_LOGARITHMS = 4
 """From this ratio between the durations on, a chart with a logarithmic axis stands beside the linear one."""
@@ -31,14 +37,16 @@ def look(figures: Figures) -> str:
     return f"s{index % COLOURS} d{index // COLOURS % 4}"
 
 
-def name_in_chart(figures: Figures, everyone: Sequence[Figures]) -> str:
-    """Its label, or its number where there are too many to name."""
-    return figures.label if len(everyone) <= MOST_NAMED else str(figures.number)
+def numbered(everyone: Sequence[Figures]) -> bool:
+    """Whether charts have no room for labels."""
+    return len(everyone) > MOST_NAMED or (
+        len(everyone) > 1 and max(len(each.label) for each in everyone) > LONGEST_NAME
+    )
 
 
 def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> str:
     """Its label, with its number where charts use that."""
-    return figures.label if len(everyone) <= MOST_NAMED else f"{figures.number}{chr(0xA0)}· {figures.label}"
+    return f"{figures.number}{BLANK}· {figures.label}" if numbered(everyone) else figures.label
 
 
 def settings_legend(everyone: Sequence[Figures]) -> Markup:
@@ -50,7 +58,7 @@ def settings_legend(everyone: Sequence[Figures]) -> Markup:
 def panel(title: str, text: str, *content: Markup, class_: str = "") -> Markup:
     """A chart with its title and how to read it."""
     caption = element("figcaption", element("h3", title), element("p", text))
-    return element("figure", caption, *content, class_=f"panel {class_}".strip())
+    return element("figure", caption, element("div", *content), class_=f"panel {class_}".strip())
 
 
 # -- registered phones over time
@@ -70,22 +78,43 @@ def registered_charts(everyone: Sequence[Figures]) -> Markup:
 
 def _flags(x: Axis, everyone: Sequence[Figures]) -> list[Flag]:
     """The ends of the lines."""
-    return [
-        Flag(each.end_s, f"✕ {_flag_text(each, everyone)}", look(each), each.setting.registered_at_end)
-        if each.all_s is None
-        else Flag(each.all_s, _flag_text(each, everyone), look(each), each.setting.phones)
-        for each in everyone
-    ]
+    if len(everyone) > MOST_NAMED:
+        return _flags_of_many(x, everyone)
+    return [Flag(each.span_s, _flag_text(each, everyone), look(each), _height(each)) for each in everyone]
+
+
+def _height(each: Figures) -> int:
+    """Phones at the end of the line: all, or as many as there were."""
+    return each.setting.registered_at_end if each.all_s is None else each.setting.phones
+
+
+def _flags_of_many(x: Axis, everyone: Sequence[Figures]) -> list[Flag]:
+    """Numbers alone, neighbours together."""
+    groups: list[list[Figures]] = []
+    for each in sorted(everyone, key=lambda each: (each.all_s is None, each.span_s, each.number)):
+        last = groups[-1][0] if groups else None
+        near = last is not None and x.at(each.span_s) - x.at(last.span_s) < ONE_MARK
+        if near and last is not None and (last.all_s is None) == (each.all_s is None):
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    flags = []
+    for group in groups:
+        first, numbers = group[0], ", ".join(str(number) for number in sorted(each.number for each in group))
+        depth = min(map(_height, group))
+        text = numbers if first.all_s is not None else f"✕ {numbers}"
+        flags.append(Flag(first.span_s, text, look(first) if len(group) == 1 else "", depth))
+    return flags
 
 
 def _registered(identity: str, x: Axis, everyone: Sequence[Figures], room: int) -> Markup:
-    title = "The same, on a logarithmic axis of time" if x.logarithmic else "Registered phones"
+    title = "The same, on a logarithmic axis of time" if x.logarithmic else "From the power to the last registration"
     y = count_axis(max(each.setting.phones for each in everyone), "phones")
-    lines, dots = [], []
+    shapes, dots = [], []
     for each in everyone:
         until_s = each.shown_s if each.falls_later else each.span_s
         points = [step for step in each.setting.registered if step[0] <= until_s]
-        lines.append(path(step_path(_thinned(points), x, y, until_s), "line", look(each), name=each.label))
+        shapes.append((each, step_path(_thinned(points), x, y, until_s)))
         if each.all_s is not None:
             dots.append(dot(each.all_s, each.setting.phones, x, y, look(each)))
     text = {
@@ -100,8 +129,8 @@ def _registered(identity: str, x: Axis, everyone: Sequence[Figures], room: int) 
         f"Number of registered phones over time. {told}",
         x,
         y,
-        [*lines, *dots],
-        unit_x="after the power came back" if x.logarithmic else f"{x.unit} after the power came back",
+        [*_lines(shapes), *dots],
+        unit_x="after the power came back, logarithmic" if x.logarithmic else f"{x.unit} after the power came back",
         unit_y="phones",
         flags=_flags(x, everyone),
         room=room,
@@ -112,9 +141,24 @@ def _registered(identity: str, x: Axis, everyone: Sequence[Figures], room: int) 
 
 
 def _flag_text(each: Figures, everyone: Sequence[Figures]) -> str:
-    if len(everyone) > MOST_NAMED:
-        return str(each.number)
-    return result_words(each) if len(everyone) == 1 else f"{each.label}: {result_words(each)}"
+    mark = "✕ " if each.all_s is None else ""
+    if len(everyone) == 1:
+        return f"{mark}{result_words(each)}"
+    return f"{mark}{each.number if numbered(everyone) else each.label}: {result_words(each)}"
+
+
+def _lines(shapes: Sequence[tuple[Figures, str]]) -> list[Markup]:
+    """A line per setting; one that later ones lie upon is broader, so that it shows."""
+    return [
+        path(
+            shape,
+            "line",
+            look(each),
+            *["under"] * any(shape == later for _, later in shapes[index + 1 :]),
+            name=each.label,
+        )
+        for index, (each, shape) in enumerate(shapes)
+    ]
 
 
 def _thinned(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
@@ -130,8 +174,10 @@ def waiting_chart(everyone: Sequence[Figures]) -> Markup:
     """Which part of all attempts had its TLS connection within so long."""
     high_ms = max((each.setting.handshakes.histogram.edges_ms[-1:] or (0.0,))[0] for each in everyone)
     x, y = time_axis(high_ms / 1e3), percent_axis()
-    lines = [path(_share_path(each, x, y), "line", look(each), name=each.label) for each in everyone if each.connected]
-    told = "; ".join(_share_words(each) for each in everyone)
+    if not high_ms:
+        return panel("How long a phone waits for its TLS connection", "No connection was opened.")
+    lines = _lines([(each, _share_path(each, x, y)) for each in everyone if each.connected])
+    told = "; ".join(f"{each.label}: {_share_words(each)}" for each in everyone)
     drawing = plot(
         "waiting",
         "Attempts that had their TLS connection, by how long it took",
@@ -144,7 +190,7 @@ def waiting_chart(everyone: Sequence[Figures]) -> Markup:
         class_="tall",
         told="percent",
     )
-    entries = [(f"line {look(each)}", _share_words(each)) for each in everyone]
+    entries = [(f"line {look(each)}", f"{name_in_legend(each, everyone)}: {_share_words(each)}") for each in everyone]
     text = (
         "Of all attempts, failed ones included: where a line stays below 100 %, the others were given up, or still "
         "open at the end."
@@ -154,9 +200,9 @@ def waiting_chart(everyone: Sequence[Figures]) -> Markup:
 
 def _share_words(each: Figures) -> str:
     if not each.setting.attempts:
-        return f"{each.label}: no attempts"
+        return "no attempts"
     share = min(1.0, each.connected / each.setting.attempts)
-    return f"{each.label}: {percent(share)} of {plural(each.setting.attempts, 'attempt')}"
+    return f"{percent(share)} of {plural(each.setting.attempts, 'attempt')}"
 
 
 def _share_path(each: Figures, x: Axis, y: Axis) -> str:
@@ -187,19 +233,15 @@ def attempts_chart(everyone: Sequence[Figures]) -> Markup:
 
 
 def _attempts(each: Figures, most: int, everyone: Sequence[Figures]) -> Markup:
-    got, missed = each.connected, each.fruitless
-    bar = element(
-        "div", bar_part(got / most, "got"), bar_part(missed / most, "missed"), class_="bar", aria_hidden="true"
-    )
-    words = f"{count(got)} of {plural(each.setting.attempts, 'attempt')} led to a connection"
-    reasons = [
-        element("li", f"{count(number)} × {reason_words(reason)}")
-        for reason, number in sorted(each.setting.failures.items(), key=lambda entry: (-entry[1], entry[0]))
-    ]
+    got, missed = bar_part(each.connected / most, "got"), bar_part(each.fruitless / most, "missed")
+    words = [f"{count(each.connected)} of {plural(each.setting.attempts, 'attempt')} led to a connection"]
+    reasons = sorted(each.setting.failures.items(), key=lambda entry: (-entry[1], entry[0]))
+    words += [f"{count(number)} × {reason_words(reason)}" for reason, number in reasons]
     return element(
         "div",
         element("dt", element("i", class_=f"swatch line {look(each)}"), name_in_legend(each, everyone)),
-        element("dd", bar, element("p", words), element("ul", *reasons) if reasons else None),
+        element("dd", "; ".join(words), class_="words"),
+        element("dd", got, missed, class_="bar", aria_hidden="true"),
         class_=look(each),
     )
 

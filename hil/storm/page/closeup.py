@@ -34,8 +34,12 @@ QUEUE_SLOTS = ("connections", "handshakes", "ready service", "ready background",
 FLAG_ROWS = 2
 """Above a histogram, in every column."""
 
-WORTH_SHOWING = 0.04
-"""A queue that never comes up to this part of the highest one is not drawn."""
+ALWAYS_SHOWN = QUEUE_SLOTS[:3]
+WORTH_SHOWING = 0.25
+"""Any other queue is drawn when it comes up to this part of the longest one."""
+
+LONG = 5
+"""And when it ever was as long as that."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,17 @@ def scales_from(everyone: Sequence[Figures]) -> Scales:
             if name != "t_s":
                 peaks[name] = max(peaks[name], round(max(values, default=0)))
     highest = max(peaks.values(), default=0)
-    queues = [name for name in peaks if peaks[name] and peaks[name] >= WORTH_SHOWING * highest]
+    queues = [
+        name
+        for name, peak in peaks.items()
+        if peak and (name in ALWAYS_SHOWN or peak >= max(LONG, WORTH_SHOWING * highest))
+    ]
     known = sorted(queues, key=lambda name: QUEUE_SLOTS.index(name) if name in QUEUE_SLOTS else len(QUEUE_SLOTS))
     return Scales(
         kinds=kinds,
         rest=any(spent[kind] for kind in spent if kind not in kinds),
         queues=tuple(known),
-        longest_queue=highest,
+        longest_queue=max((peaks[name] for name in queues), default=0),
         longest_ms=max((each.setting.handshakes.histogram.edges_ms[-1:] or (0.0,))[0] for each in everyone),
         shown_s=max(each.shown_s for each in everyone),
         common_axis=spread_of(each.shown_s for each in everyone) <= COMMON_AXIS_UP_TO,
@@ -105,7 +113,7 @@ def queue_look(name: str) -> str:
 def _column(each: Figures, everyone: Sequence[Figures], scales: Scales) -> Markup:
     until_s = scales.shown_s if scales.common_axis else each.shown_s
     x = time_axis(until_s)
-    length = None
+    length = element("div")
     if not scales.common_axis:
         part = element("i", style=f"width:{each.shown_s / scales.shown_s * 100:.3g}%")
         words = f"shown: {span_words(each)}"

@@ -21,7 +21,7 @@ from hil.storm.page.tables import (
     verdict_table,
 )
 from hil.storm.page.units import duration, plural
-from hil.storm.page.words import QUEUES, comparison, headline, remarks, result_words
+from hil.storm.page.words import QUEUES, comparison, headline, remarks, result_words, times_as_long
 from hil.storm.result import StormResult
 
 HERE = Path(__file__).parent
@@ -87,9 +87,12 @@ def _situation(everyone: Sequence[Figures]) -> str:
     first = everyone[0].setting
     models = ", ".join(models_of(everyone, "model"))
     cut = CUTS.get(str(first.parameters.get("cut")), "gateway and phones had no power")
+    come, connect, register = (
+        ("comes", "connects", "registers") if first.phones == 1 else ("come", "connect", "register")
+    )
     return (
-        f"{plural(first.phones, 'phone')} come back to one gateway ({models.upper()}) after a power cut ({cut}), "
-        f"connect over TLS and register. {plural(len(everyone), 'setting')}, in virtual time."
+        f"{plural(first.phones, 'phone')} {come} back to one gateway ({models.upper()}) after a power cut ({cut}), "
+        f"{connect} over TLS and {register}. {plural(len(everyone), 'setting')}, in virtual time."
     )
 
 
@@ -133,30 +136,29 @@ def _results(everyone: Sequence[Figures]) -> Markup:
         " parts end when half and when 90 % of the phones are registered, hatched is time that was not enough.",
         class_="note",
     )
-    return join(element("ol", *rows, class_="results"), key)
+    return join(element("ol", *rows, class_="results" if len(everyone) <= MOST_REMARKED else "results many"), key)
 
 
 def _result(each: Figures, everyone: Sequence[Figures], best: Figures | None, longest_s: float) -> Markup:
     verdict = each.verdict
-    said = remarks(each) if len(everyone) <= MOST_REMARKED else []
-    chip = element(
-        "span",
-        element("span", verdict.mark, aria_hidden="true"),
-        f" {verdict.words}",
-        class_=f"chip {verdict.name.lower()}",
-    )
+    mark = element("span", verdict.mark, aria_hidden="true")
+    chip = element("span", mark, f" {verdict.words}", class_=f"chip {verdict.name.lower()}")
+    bar = element("div", *_bar(each, longest_s), class_="bar", aria_hidden="true")
     return element(
         "li",
         element("div", element("h3", name_in_legend(each, everyone)), chip, class_="name"),
-        element(
-            "div",
-            element("div", *_bar(each, longest_s), class_="bar", aria_hidden="true"),
-            element("strong", result_words(each)),
-            class_="measure",
-        ),
-        element("div", element("p", comparison(each, best), class_="finding"), paragraphs(said), class_="findings"),
+        element("div", bar, element("strong", result_words(each)), class_="measure"),
+        element("div", *_findings(each, everyone, best), class_="findings"),
         class_=look(each),
     )
+
+
+def _findings(each: Figures, everyone: Sequence[Figures], best: Figures | None) -> list[Markup]:
+    if len(everyone) <= MOST_REMARKED:
+        return [element("p", comparison(each, best), class_="finding"), paragraphs(remarks(each))]
+    if best is None or best is each or each.all_s is None:
+        return []
+    return [element("p", times_as_long(each, best))]
 
 
 def _bar(each: Figures, longest_s: float) -> list[Markup]:
@@ -176,10 +178,11 @@ def _bar(each: Figures, longest_s: float) -> list[Markup]:
 
 
 def _closeup_note(everyone: Sequence[Figures]) -> Markup:
-    same = scales_from(everyone).common_axis
+    if len(everyone) == 1:
+        return element("p", "A dashed line: the last phone is registered.", class_="note")
     axis = (
         "All on one axis of time."
-        if same or len(everyone) == 1
+        if scales_from(everyone).common_axis
         else "Each over its own time, as the strip above its charts shows beside the longest "
         f"({duration(max(each.shown_s for each in everyone))}); heights are on one scale."
     )

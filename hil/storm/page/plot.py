@@ -101,10 +101,10 @@ class Flag:
     """Down to this value of y; None: to the bottom."""
 
 
-FLAG_WIDTH = 300
+FLAG_WIDTH = 270
 """Pixels that the narrowest chart has: flags that do not meet there meet nowhere."""
 
-CHARACTER = 6.6
+CHARACTER = 8.0
 FLAG_GAP = 14
 """Pixels of a character, and of the space that a flag needs beside its text."""
 
@@ -117,19 +117,22 @@ def flag_rows(flags: Sequence[Flag], x: Axis) -> list[int]:
     """
     rows: dict[int, int] = {}
     for index in sorted(range(len(flags)), key=lambda index: _turn(flags[index], x)):
-        at, span = _place(flags[index], x), _extent(flags[index], x)
+        at, (left, right) = _place(flags[index], x), _extent(flags[index], x)
         others = [(rows[each], _place(flags[each], x), _extent(flags[each], x)) for each in rows]
-        rows[index] = next(
+        free = [
             row
             for row in range(len(flags))
+            if not any(row == other and left < end and begin < right for other, _, (begin, end) in others)
+        ]
+        uncrossed = [
+            row
+            for row in free
             if not any(
-                (row == other and span[0] < end and begin < span[1])
-                or (row > other and begin < at < end)
-                or (row < other and span[0] < line < span[1])
+                (row > other and begin < at < end) or (row < other and left < line < right)
                 for other, line, (begin, end) in others
             )
-            or row == len(flags) - 1
-        )
+        ]
+        rows[index] = (uncrossed or free)[0]
     return [rows[index] for index in range(len(flags))]
 
 

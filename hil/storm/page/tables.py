@@ -25,7 +25,7 @@ def seconds(value_s: float | None, absent: str = NOTHING) -> Markup:
     """A time in seconds for a column of such; its whole value in the markup."""
     if value_s is None:
         return element("span", absent, class_="absent")
-    text = f"{value_s:.2f}" if value_s < 99.995 else f"{value_s:.1f}"
+    text = "<0.01" if 0 < value_s < 0.005 else f"{value_s:.2f}" if value_s < 99.995 else f"{value_s:.1f}"
     return element("data", text, value=f"{value_s:.9g}", title=duration(value_s))
 
 

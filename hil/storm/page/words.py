@@ -55,6 +55,11 @@ QUEUES = {
     "ready background": "tasks ready to run, background",
 }
 
+HYPHEN = "\N{NON-BREAKING HYPHEN}"
+
+NO_DIFFERENCE = 1.05
+"""Durations that differ by less than this are as good as equal to a planner."""
+
 KEY_LABEL = re.compile(r"\d+-bit")
 
 
@@ -69,8 +74,10 @@ def reason_words(reason: str) -> str:
 
 
 def named(label: str) -> str:
-    """A setting in a sentence: ``a 4096-bit key``, ``4096-bit, mutual``."""
-    return f"a {label} key" if KEY_LABEL.fullmatch(label) else label
+    """A setting in a sentence, not to be broken within: ``a 4096-bit key``, ``4096-bit, mutual``."""
+    if not KEY_LABEL.fullmatch(label):
+        return label
+    return f"a{BLANK}{label.replace('-', HYPHEN)}{BLANK}key"
 
 
 # -- the headline
@@ -82,31 +89,39 @@ def headline(result: StormResult, figures: Sequence[Figures]) -> str:
         return "Nothing was measured"
     if len(figures) == 1:
         return _alone(figures[0])
-    failing = [each for each in figures if each.all_s is None]
+    failing = [each for each in figures if each.verdict is Verdict.UNFINISHED]
     best = quickest(figures)
     if best is None:
         return f"No setting gets all phones registered: at best {_most(figures)}"
     slowest = max((each for each in figures if each.all_s is not None), key=lambda each: each.span_s)
-    opening = f"All {_phones(best)} are back {duration(best.span_s)} after the power with {named(best.label)}"
+    opening = f"{_everybody(best)} back {duration(best.span_s)} after the power with {named(best.label)}"
     if failing:
-        names = " and ".join(named(each.label) for each in failing) if len(failing) <= 2 else f"{len(failing)} settings"
-        never = f"with {names} they are not all back within {duration(max(each.end_s for each in failing))}"
+        names = (
+            " and ".join(named(each.label) for each in failing)
+            if len(failing) <= 2
+            else f"{len(failing)} of {len(figures)} settings"
+        )
+        never = f"with {names} they are not all back within {duration(min(each.end_s for each in failing))}"
         return f"{opening}; {never}"
-    factor = slowest.span_s / best.span_s if best.span_s else 1.0
-    if factor < 1.05:
-        return f"{opening}; the other settings make no difference"
-    return f"{opening}, {duration(slowest.span_s)} with {named(slowest.label)}: {ratio(factor)} times as long"
+    if slowest.span_s < NO_DIFFERENCE * best.span_s:
+        return f"{opening}; the other settings take about as long"
+    return f"{opening}, {duration(slowest.span_s)} with {named(slowest.label)}: {times_as_long(slowest, best)}"
 
 
 def _alone(only: Figures) -> str:
     if only.all_s is None:
-        return f"{_reached(only)} after {duration(only.end_s)}"
-    return f"All {_phones(only)} are back {duration(only.span_s)} after the power"
+        reached = _reached(only)
+        return f"{reached[0].upper()}{reached[1:]} after {duration(only.end_s)}"
+    return f"{_everybody(only)} back {duration(only.span_s)} after the power"
 
 
 def _most(figures: Sequence[Figures]) -> str:
     best = max(figures, key=lambda each: each.setting.registered_at_end / max(1, each.setting.phones))
     return f"{_reached(best)} after {duration(best.end_s)}, with {named(best.label)}"
+
+
+def _everybody(figures: Figures) -> str:
+    return "The phone is" if figures.setting.phones == 1 else f"All {_phones(figures)} are"
 
 
 def _phones(figures: Figures) -> str:
@@ -134,14 +149,16 @@ def comparison(figures: Figures, best: Figures | None) -> str:
     """How long all took, beside the quickest setting."""
     if figures.all_s is None:
         return _unfinished(figures)
-    everybody = "The phone is" if figures.setting.phones == 1 else f"All {_phones(figures)} are"
-    opening = f"{everybody} registered after {duration(figures.all_s)}"
+    opening = f"{_everybody(figures)} registered after {duration(figures.all_s)}"
     if best is None or best is figures or not best.span_s:
         return f"{opening}."
-    factor = figures.span_s / best.span_s
-    if factor < 1.05:
-        return f"{opening}, as soon as with {named(best.label)}."
-    return f"{opening}, {ratio(factor)} times as long as with {named(best.label)}."
+    return f"{opening}, {times_as_long(figures, best)} as with {named(best.label)}."
+
+
+def times_as_long(figures: Figures, best: Figures) -> str:
+    """The ratio of two durations: ``40 times as long``, ``about as long``."""
+    factor = figures.span_s / best.span_s if best.span_s else 1.0
+    return "about as long" if factor < NO_DIFFERENCE else f"{ratio(factor)} times as long"
 
 
 def _unfinished(figures: Figures) -> str:
