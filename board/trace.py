@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 
@@ -29,17 +29,41 @@ class TraceEvent(NamedTuple):
         return f"{self.time_ns}\t{self.board}\t{self.kind}\t{self.name}\t{_escaped(self.value)}"
 
 
+Listener = Callable[[TraceEvent], None]
+
+
+class _Told(dict[str, tuple[Listener, ...]]):
+    """Who is told of a board's events, by kind; found out when the first of a kind comes."""
+
+    def __init__(self, trace: Trace, board: str) -> None:
+        super().__init__()
+        self._trace = trace
+        self._board = board
+
+    def __missing__(self, kind: str) -> tuple[Listener, ...]:
+        self[kind] = told = self._trace.listeners(self._board, kind)
+        return told
+
+
 class BoardTrace:
     """A trace for one board: ``trace(now_ns, kind, name, value)``. Called for every turn of every task."""
 
-    __slots__ = ("_board", "_record")
+    __slots__ = ("_board", "_fresh", "_settle", "_told")
 
-    def __init__(self, trace: Trace, board: str) -> None:
-        self._record = trace.record
+    def __init__(self, trace: Trace, board: str, fresh: list[TraceEvent], told: _Told) -> None:
         self._board = board
+        self._fresh = fresh
+        self._told = told
+        self._settle = trace.settle
 
     def __call__(self, now_ns: int, kind: str, name: str, value: int | str) -> None:
-        self._record(_new(TraceEvent, (now_ns, self._board, kind, name, value)))
+        event = _new(TraceEvent, (now_ns, self._board, kind, name, value))
+        fresh = self._fresh
+        fresh.append(event)
+        for listen in self._told[kind]:
+            listen(event)
+        if len(fresh) >= BATCH:
+            self._settle()
 
 
 _new = tuple.__new__
@@ -60,39 +84,42 @@ class Trace:
         self._events: deque[TraceEvent] = deque(maxlen=limit)
         self._fresh: list[TraceEvent] = []  # not hashed yet, and not among the others
         self._hash = hashlib.sha256()
-        self._listeners: tuple[Callable[[TraceEvent], None], ...] = ()
         self._hashed = 0
+        self._listeners: tuple[tuple[Listener, str | None, frozenset[str] | None], ...] = ()
+        self._told: list[_Told] = []
 
     def for_board(self, board: str) -> BoardTrace:
         """What the parts of one board are given to record with."""
-        return BoardTrace(self, board)
-
-    def record(self, event: TraceEvent) -> None:
-        """Adds one event."""
-        fresh = self._fresh
-        fresh.append(event)
-        if self._listeners:
-            for listen in self._listeners:
-                listen(event)
-        if len(fresh) >= BATCH:
-            self._settle()
+        told = _Told(self, board)
+        self._told.append(told)
+        return BoardTrace(self, board, self._fresh, told)
 
     @property
     def count(self) -> int:
         """Number of events so far."""
         return self._hashed + len(self._fresh)
 
-    def listen(self, listener: Callable[[TraceEvent], None]) -> None:
-        """Has ``listener(event)`` called with every event from now on."""
-        self._listeners = (*self._listeners, listener)
+    def listen(self, listener: Listener, *, board: str | None = None, kinds: Collection[str] | None = None) -> None:
+        """Has ``listener(event)`` called with every event from now on; of one board and of these kinds, where told."""
+        self._listeners = (*self._listeners, (listener, board, None if kinds is None else frozenset(kinds)))
+        self._forget()
 
-    def unlisten(self, listener: Callable[[TraceEvent], None]) -> None:
+    def unlisten(self, listener: Listener) -> None:
         """Ends what ``listen`` began; without effect on one that does not listen."""
-        self._listeners = tuple(other for other in self._listeners if other != listener)
+        self._listeners = tuple(entry for entry in self._listeners if entry[0] != listener)
+        self._forget()
+
+    def listeners(self, board: str, kind: str) -> tuple[Listener, ...]:
+        """Those that are to be told of such an event, in the order in which they began to listen."""
+        return tuple(
+            listener
+            for listener, of, kinds in self._listeners
+            if of in (None, board) and (kinds is None or kind in kinds)
+        )
 
     def digest(self) -> str:
         """SHA-256 over all events so far, in hexadecimal."""
-        self._settle()
+        self.settle()
         return self._hash.hexdigest()
 
     def tail(self, number_of_lines: int = 20) -> list[str]:
@@ -102,14 +129,14 @@ class Trace:
         return [event.line() for event in list(self)[-number_of_lines:]]
 
     def __iter__(self) -> Iterator[TraceEvent]:
-        self._settle()
+        self.settle()
         return iter(self._events)
 
     def __len__(self) -> int:
-        self._settle()
+        self.settle()
         return len(self._events)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Hashes the fresh events, and puts them with the others."""
         fresh = self._fresh
         if fresh:
@@ -122,6 +149,10 @@ class Trace:
             self._hashed += len(fresh)
             self._events.extend(fresh)
             fresh.clear()
+
+    def _forget(self) -> None:
+        for told in self._told:
+            told.clear()
 
 
 def _escaped(value: int | str) -> int | str:

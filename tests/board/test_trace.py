@@ -17,12 +17,11 @@ def test_the_digest_is_that_of_the_lines() -> None:
 
 
 def test_the_same_events_in_another_order_have_another_digest() -> None:
-    first, second = TraceEvent(5, "a", "led", "ready", "green"), TraceEvent(5, "b", "led", "ready", "green")
     digests = set()
-    for order in ([first, second], [second, first]):
+    for order in ("ab", "ba"):
         trace = Trace()
-        for event in order:
-            trace.record(event)
+        for board in order:
+            trace.for_board(board)(5, "led", "ready", "green")
         digests.add(trace.digest())
     assert len(digests) == 2
 
@@ -59,3 +58,23 @@ def test_a_listener_gets_every_event_until_it_leaves() -> None:
     trace.unlisten(heard.append)
     trace.for_board("a")(3, "k", "n", 3)
     assert [event.value for event in heard] == [0, 1, 2]
+
+
+def test_a_listener_hears_what_it_asked_for_alone() -> None:
+    trace = Trace()
+    first, second = trace.for_board("a"), trace.for_board("b")
+    first(1, "led", "ready", "green")
+    heard: dict[str, list[TraceEvent]] = {"all": [], "a": [], "leds of b": []}
+    trace.listen(heard["all"].append)
+    trace.listen(heard["a"].append, board="a")
+    leds_of_b = heard["leds of b"].append
+    trace.listen(leds_of_b, board="b", kinds={"led"})
+    for number, tell in enumerate((first, second, second, trace.for_board("c"))):
+        tell(2, "led" if number < 2 else "uart", "x", number)
+    trace.unlisten(leds_of_b)
+    second(3, "led", "x", 9)
+    assert {name: [event.value for event in events] for name, events in heard.items()} == {
+        "all": [0, 1, 2, 3, 9],
+        "a": [0],
+        "leds of b": [1],
+    }
