@@ -15,14 +15,15 @@ slices.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from heapq import heappush, heapreplace
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from firmware.hal import Cpu, Trace
 from firmware.kernel.budget import LoadMeter, Share
+from firmware.kernel.deadline import Deadline, Expired
 from firmware.kernel.task import WAIT, Cancelled, Priority, Task, TaskUse, add_use
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
 
@@ -50,14 +51,6 @@ class Pause(tuple[int]):
 
 
 SWITCH = Pause((0,))
-
-
-class Expired(BaseException):
-    """Thrown by a deadline, and turned into TimeoutError where the deadline was set: nobody in between may catch it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 class Kernel:
@@ -198,23 +191,19 @@ class Kernel:
         """Awaitable: lets the others of the same priority run."""
         return SWITCH
 
-    @contextmanager
-    def deadline_ms(self, timeout_ms: int) -> Iterator[None]:
+    def deadline_ms(self, timeout_ms: int) -> Deadline:
         """Raises TimeoutError in this task, at whatever it awaits inside the block when ``timeout_ms`` are over."""
-        task = self.current
-        assert task is not None, "a deadline belongs to a task"
-        self._deadlines = number = self._deadlines + 1
-        # Timers fire between two turns, so the task is at an await when this one does.
-        deadline = Timed(lambda _: self._throw_in(task, Expired(number)))
-        self._timers.arm(self.cpu.now_ns + timeout_ms * 1_000_000, deadline)
-        try:
-            yield
-        except Expired as expired:
-            if expired.number != number:
-                raise
-            raise TimeoutError(f"not done within {timeout_ms} ms") from None
-        finally:
-            self._timers.disarm(deadline)
+        assert self.current is not None, "a deadline belongs to a task"
+        self._deadlines += 1
+        return Deadline(self, self.current, self._deadlines, timeout_ms)
+
+    def arm(self, timer: Timed, delay_ms: int) -> None:
+        """Has the time of ``timer`` come in ``delay_ms``."""
+        self._timers.arm(self.cpu.now_ns + delay_ms * 1_000_000, timer)
+
+    def disarm(self, timer: Timed) -> None:
+        """Takes that back."""
+        self._timers.disarm(timer)
 
     # -- waking
 
