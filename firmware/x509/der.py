@@ -142,7 +142,7 @@ class Reader:
             if octets > MAX_LENGTH_OCTETS or length < 0x80 or not length >> 8 * (octets - 1):
                 raise self._fault(tag)
         end = start + length
-        if end > len(data) or (found != tag and tag is not None) or found & TAG_NUMBER == TAG_NUMBER:
+        if end > len(data) or (found != tag and (tag is not None or found & TAG_NUMBER == TAG_NUMBER)):
             raise self._fault(tag)
         self._position = end
         return data[start:end]

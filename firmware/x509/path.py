@@ -121,7 +121,10 @@ class PathSearch:
     def _candidates(self, child: Certificate, path: Path) -> list[Certificate]:
         trusted = self._trusted.issuers(child.issuer)
         sent = [c for c in self._sent if is_same_name(c.subject, child.issuer) and c not in path]
-        return sorted((*trusted, *sent), key=lambda candidate: _hint(child, candidate))
+        candidates = [*trusted, *sent]
+        if len(candidates) > 1:
+            candidates.sort(key=lambda candidate: _hint(child, candidate))
+        return candidates
 
     def _fault_of_issuer(self, issuer: Certificate, path: Path) -> Fault | None:
         trusted = issuer in self._trusted

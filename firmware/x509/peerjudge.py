@@ -15,8 +15,8 @@ from firmware.x509.verdict import Verdict
 
 __all__ = ["PeerJudge"]
 
-REMEMBERED = 64
-"""Accepted peers whose judgement is kept for the next time."""
+REMEMBERED = 256
+"""Accepted peers whose judgement is kept for the next time: the phones of a gateway. Some 5 KiB of the host each."""
 
 
 Case = tuple[Purpose, str | None, tuple[bytes, ...]]

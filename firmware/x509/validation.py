@@ -104,6 +104,7 @@ class _Judgement:
         names: Sequence[str] | None,
     ) -> None:
         self._sent = sent
+        self._sizes_bytes = [len(one if isinstance(one, bytes) else one.der) for one in sent]
         self._trusted = trusted
         self._costs = costs
         self._now_s = now_s
@@ -147,8 +148,8 @@ class _Judgement:
         if not self._sent:
             return _EMPTY
         total = 0
-        for index, sent in enumerate(self._sent):
-            total += _size_bytes(sent)
+        for index, size_bytes in enumerate(self._sizes_bytes):
+            total += size_bytes
             if total > MAX_CHAIN_BYTES:
                 text = f"makes a chain of more than {MAX_CHAIN_BYTES} bytes"
                 return index, Fault(Reason.LIMITS, f"limit of {MAX_CHAIN_BYTES} bytes in a chain", text)
@@ -177,9 +178,9 @@ class _Judgement:
 
     def _read_others(self) -> list[Certificate]:
         others: dict[bytes, Certificate] = {}
-        total = _size_bytes(self._sent[0])
+        total = self._sizes_bytes[0]
         for index in range(1, len(self._sent)):
-            total += _size_bytes(self._sent[index])
+            total += self._sizes_bytes[index]
             if index >= MAX_CERTIFICATES or total > MAX_READ_BYTES:
                 limit = f"limits of {MAX_CERTIFICATES} certificates and {MAX_READ_BYTES} bytes that are read"
                 self._leave_aside(index, Fault(Reason.LIMITS, limit, f"was not read: {limit}"))
@@ -245,10 +246,6 @@ class _Judgement:
 
 
 _EMPTY: Misplaced = (None, Fault(Reason.MALFORMED, "RFC 5246 7.4.2", "sent no certificate"))
-
-
-def _size_bytes(sent: Sent) -> int:
-    return len(sent) if isinstance(sent, bytes) else len(sent.der)
 
 
 def _shown(certificate: Certificate) -> str:

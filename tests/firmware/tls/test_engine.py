@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,8 @@ from firmware.tls import (
     Credentials,
     CredentialsError,
     Engine,
+    Judgement,
+    PeerCheck,
     Role,
     State,
     TlsError,
@@ -229,6 +232,37 @@ def test_the_cache_does_not_grow_without_end(make_credentials):
     assert len(cache) == 8
 
 
+def test_clients_of_every_board_share_all_but_their_certificates_and_keys(make_credentials, make_peer):
+    one, two = make_credentials(1024), make_credentials(2048)
+    first, other, again = (ContextCache().client(each) for each in (one, two, one))
+    assert first.shared is other.shared is again.shared
+    assert first.shared is not ContextCache().client(one, profile_from_name("modern")).shared
+    assert ContextCache().client().shown is None
+
+
+@pytest.mark.parametrize("profile", ["v11", "modern"])
+def test_each_client_shows_the_server_its_own_chain(make_credentials, profile):
+    cache, judge = ContextCache(), lambda chain_der: Judgement(True, "welcome")
+    profile, check = profile_from_name(profile), PeerCheck(judge)
+    context = cache.server(make_credentials(1024), profile, check)
+    for bits, above in ((1024, ()), (2048, (make_credentials(4096).chain_der[0],)), (1024, ())):
+        shown = replace(make_credentials(bits), chain_der=make_credentials(bits).chain_der + above)
+        server = Engine(context, Role.SERVER, judge=judge)
+        client = Engine(ContextCache().client(shown, profile), Role.CLIENT)
+        data = client.step(b"").output
+        while data:
+            data = client.step(server.step(data).output).output
+        assert server.state is client.state is State.OPEN
+        assert server.peer_chain_der == shown.chain_der
+
+
+def test_a_client_s_key_and_certificate_must_belong_together(make_credentials):
+    one, two = make_credentials(1024), make_credentials(2048)
+    context = ContextCache().client(Credentials(one.chain_der, two.key_der, "sha256", 1024))
+    with pytest.raises(CredentialsError, match="does not belong"):
+        Engine(context, Role.CLIENT)
+
+
 def test_key_and_certificate_must_belong_together(make_credentials):
     one, two = make_credentials(1024), make_credentials(2048)
     with pytest.raises(CredentialsError, match="does not belong"):
@@ -245,8 +279,10 @@ def test_key_and_certificate_must_belong_together(make_credentials):
 )
 def test_unusable_credentials_are_refused_with_the_reason(make_credentials, chain, key, message):
     good = make_credentials(1024)
-    with pytest.raises(CredentialsError, match=message):
-        ContextCache().server(Credentials(good.chain_der if chain is None else chain, key, "sha256", 1024))
+    bad = Credentials(good.chain_der if chain is None else chain, key, "sha256", 1024)
+    for make in (ContextCache().server, ContextCache().client):
+        with pytest.raises(CredentialsError, match=message):
+            make(bad)
 
 
 def test_a_certificate_of_version_2_is_served(make_credentials, make_peer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,31 @@ def test_what_is_not_der_is_refused_with_its_reason(encoded: str, reason: str | 
     else:
         with pytest.raises(CertificateError, match=reason):
             reader.take()
+
+
+LENGTHS = ("00", "01", "7f", "80", "8101", "8180", "820080", "820100")
+
+
+def outcome(data: bytes, read: Callable[[Reader], bytes]) -> tuple[bytes | str, bytes]:
+    """What was read or why not, and what is left."""
+    reader = Reader(data, "thing")
+    try:
+        return read(reader), reader.rest
+    except CertificateError as error:
+        return str(error), reader.rest
+
+
+@given(st.sampled_from(["02", "30", "1f"]), st.sampled_from(LENGTHS), st.integers(0, 300), st.sampled_from([None, 2]))
+def test_what_is_refused_has_a_reason_and_is_left_where_it_was(kind: str, length: str, size: int, tag: int) -> None:
+    data = bytes.fromhex(kind + length) + bytes(size)
+    taken, rest = outcome(data, lambda reader: reader.take(tag).raw)
+    content = outcome(data, lambda reader: reader.content(tag))
+    if isinstance(taken, str):
+        assert content == (taken, rest) == (taken, data)
+        assert "by -" not in taken
+    else:
+        assert taken + rest == data
+        assert content == (der.Reader(taken, "thing").take().content, rest)
 
 
 @pytest.mark.parametrize("content", ["", "80", "2a86", "88" * 70 + "01"])
