@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hil.storm.keys import Keys, find_keys
 from hil.storm.parameters import Parameters
 from hil.storm.result import SettingResult
 from hil.storm.run import run_storm
-from hil.storm.world import World, build, key_names
+from hil.storm.world import key_names
 
 SEED = 10
 """Its 4096-bit key is found quickly."""
@@ -25,29 +25,19 @@ def storm_keys() -> Keys:
     return {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def storm(storm_keys: Keys) -> Storm:
-    """``storm(phones=3, ...)``: the result of a storm with these parameters."""
+    """``storm(phones=3, ...)``: the result of a storm with these parameters; of one for all who ask for the same.
 
-    def run(**given: Any) -> SettingResult:
+    ``again=True`` lets another one pass, whatever there is.
+    """
+    results: dict[Parameters, SettingResult] = {}
+
+    def run(again: bool = False, **given: Any) -> SettingResult:
         parameters = Parameters(**({"phones": 3} | given))
-        find_keys(key_names(parameters, SEED), storm_keys, jobs=1)
-        return run_storm("a test", parameters, SEED, storm_keys)
+        if again or parameters not in results:
+            find_keys(key_names(parameters, SEED), storm_keys, jobs=1)
+            results[parameters] = run_storm("a test", parameters, SEED, storm_keys)
+        return results[parameters]
 
     return run
-
-
-@pytest.fixture
-def make_world(storm_keys: Keys) -> Iterator[Callable[..., World]]:
-    """``make_world(phones=3, ...)``: a storm's world, everybody without power; closed when the test ends."""
-    worlds: list[World] = []
-
-    def make(**given: Any) -> World:
-        parameters = Parameters(**({"phones": 3} | given))
-        find_keys(key_names(parameters, SEED), storm_keys, jobs=1)
-        worlds.append(build(parameters, SEED, storm_keys))
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        world.bench.close()

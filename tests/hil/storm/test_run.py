@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import board
 from hil.storm.result import ALL_REGISTERED, TIME_IS_UP, SettingResult, StormResult, storm_from_json
 
 Storm = Callable[..., SettingResult]
+
+model_file = Path(board.__file__).parent / "models" / "ip800.toml"
 
 
 def test_all_phones_register(storm: Storm) -> None:
@@ -111,7 +115,7 @@ def test_when_only_the_registrar_had_no_power_its_phones_come_again(storm: Storm
 
 
 def test_the_same_seed_gives_the_same_report_but_for_the_hosts_time(storm: Storm) -> None:
-    one, other = storm(loss=0.1, arrival="spread:5"), storm(loss=0.1, arrival="spread:5")
+    one, other = storm(loss=0.1, arrival="spread:5"), storm(again=True, loss=0.1, arrival="spread:5")
     assert replace(one, host_s=0) == replace(other, host_s=0)
 
 
@@ -126,3 +130,32 @@ def test_the_longer_key_of_the_phones_costs_the_registrar_next_to_nothing(storm:
     assert short.handshakes.cpu_ms.p50 is not None
     assert long.handshakes.cpu_ms.p50 is not None
     assert 0 < long.handshakes.cpu_ms.p50 - short.handshakes.cpu_ms.p50 < 10
+
+
+def test_phones_that_lose_their_patience_make_work_that_is_in_vain(storm: Storm) -> None:
+    # 17 handshakes of 1.9 s are more than the 30 s that a phone waits for one.
+    result = storm(phones=17, key=4096, mutual=False)
+    assert result.outcome == ALL_REGISTERED
+    assert result.timeouts["handshake"] == result.failures["tls: timeout"] == result.handshakes.failed > 0
+    assert result.attempts == 17 + result.timeouts["handshake"]
+    assert result.handshakes.count == 17
+    assert result.handshakes.wasted_cpu_s > 1
+    private_s = 17 * result.handshakes.cpu_ms.p50 / 1e3 + result.handshakes.wasted_cpu_s  # type: ignore[operator]
+    assert private_s == pytest.approx(result.busy_s, rel=0.02)
+
+
+def test_a_registrar_without_memory_for_all_closes_connections_at_once(storm: Storm, tmp_path: Path) -> None:
+    small = tmp_path / "small.toml"
+    text = model_file.read_text().replace('name = "ip800"', 'name = "small"').replace("65_536", "360", 1)
+    small.write_text(text)
+    result = storm(phones=5, model=str(small), for_s=15)
+    assert result.registered_at_end == 3  # 360 KiB, half of them for connections of 60 KiB each
+    assert result.refused_connections > 0
+    assert sum(result.failures.values()) == result.refused_connections
+
+
+def test_timeouts_of_the_network_are_counted_by_kind(storm: Storm) -> None:
+    result = storm(loss=0.5, latency_ms=500, for_s=300)
+    assert result.attempts > 3
+    assert sum(result.timeouts.values()) > 0
+    assert sum(result.failures.values()) >= sum(result.timeouts.values())
