@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware.tls.contexts import ClientContext
@@ -275,6 +275,7 @@ def _openssl() -> tuple[Any, Any]:
     return SSL, hooks
 
 
+@lru_cache(maxsize=64)
 def _wire_name(name: str) -> bytes:
     """A server name as it is sent. TlsError when it can be none."""
     try:
@@ -286,6 +287,7 @@ def _wire_name(name: str) -> bytes:
     return encoded
 
 
+@lru_cache(maxsize=64)
 def is_address(host: str) -> bool:
     """Whether a host is named by its IP address, which is no server name to indicate (RFC 6066 3)."""
     from ipaddress import ip_address
