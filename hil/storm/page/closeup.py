@@ -185,6 +185,8 @@ def _queues(each: Figures, x: Axis, scales: Scales) -> Markup:
         if any(values):
             shape = step_path(coarser(starts_s, values, until_s, scales.columns, max), x, y, until_s)
             lines.append(path(shape, "line", queue_look(name), name=QUEUES.get(name, name)))
+    if not lines:
+        return _chart(title, _none("Nothing ever waited."))
     highest = {name: max(each.setting.queues.get(name, ()), default=0) for name in scales.queues}
     told = "; ".join(f"{QUEUES.get(name, name)}: up to {count(number)}" for name, number in highest.items())
     drawing = plot(

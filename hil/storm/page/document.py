@@ -21,15 +21,13 @@ from hil.storm.page.tables import (
     verdict_table,
 )
 from hil.storm.page.units import duration, plural
-from hil.storm.page.words import QUEUES, comparison, headline, remarks, result_words, times_as_long
+from hil.storm.page.words import CUTS, QUEUES, comparison, headline, remarks, result_words, times_as_long
 from hil.storm.result import StormResult
 
 HERE = Path(__file__).parent
 
 MOST_REMARKED = 8
 """Settings up to which each is remarked on beside its bar; with more, the tables say it."""
-
-CUTS = {"registrar": "the gateway alone had no power, its phones were registered"}
 
 
 def page_from_result(result: StormResult) -> str:
@@ -86,12 +84,12 @@ def _opening(result: StormResult, everyone: Sequence[Figures]) -> Markup:
 def _situation(everyone: Sequence[Figures]) -> str:
     first = everyone[0].setting
     models = ", ".join(models_of(everyone, "model"))
-    cut = CUTS.get(str(first.parameters.get("cut")), "gateway and phones had no power")
+    cut = CUTS.get(str(first.parameters.get("cut")), CUTS["all"])
     come, connect, register = (
         ("comes", "connects", "registers") if first.phones == 1 else ("come", "connect", "register")
     )
     return (
-        f"{plural(first.phones, 'phone')} {come} back to one gateway ({models.upper()}) after a power cut ({cut}), "
+        f"{plural(first.phones, 'phone')} {come} back to one gateway ({models.upper()}) after a power cut of {cut}, "
         f"{connect} over TLS and {register}. {plural(len(everyone), 'setting')}, in virtual time."
     )
 

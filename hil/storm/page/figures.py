@@ -76,7 +76,7 @@ class Figures:
             return self.end_s
         return min(self.end_s, self.all_s * (1 + MARGIN))
 
-    @property
+    @cached_property
     def falls_later(self) -> bool:
         """Whether some lost their registration after all had had it."""
         if self.all_s is None:

@@ -181,7 +181,11 @@ def remarks(figures: Figures) -> list[str]:
     each_ms, capacity = setting.handshakes.cpu_ms.p50, figures.handshakes_per_minute
     if each_ms and capacity is not None:
         rate = count(capacity) if capacity >= 9.5 else f"{capacity:.1f}"
-        said.append(f"A handshake takes {duration(each_ms / 1e3)} of the gateway's CPU: {rate} a minute at most.")
+        all_s = setting.phones * each_ms / 1e3
+        least = "" if setting.phones == 1 else f", and {duration(all_s)} for all phones at least"
+        said.append(
+            f"A handshake takes {duration(each_ms / 1e3)} of the gateway's CPU: {rate} a minute at most{least}."
+        )
     if figures.fruitless and setting.attempts:
         times = figures.attempts_each
         each = "" if times is None else f"{times:.1f} attempts for each phone that got registered: "
@@ -207,6 +211,8 @@ ARRIVALS = {
     "backoff": "all at once; after each failure later (RFC 5626 4.5)",
 }
 
+CUTS = {"all": "gateway and phones", "registrar": "the gateway alone, its phones were registered"}
+
 
 def parameter_words(name: str, value: object) -> tuple[str, str]:
     """A parameter and its value for a reader; as they are where we know no better words."""
@@ -229,9 +235,7 @@ def parameter_words(name: str, value: object) -> tuple[str, str]:
         case "phone_model":
             return "Phone model", shown
         case "cut":
-            return "Without power before", {"all": "gateway and phones", "registrar": "the gateway alone"}.get(
-                shown, shown
-            )
+            return "Without power before", CUTS.get(shown, shown)
         case "arrival":
             return "Phones come", _arrival(shown)
         case "share":
