@@ -141,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(text_from_result(report))
     if arguments.json is not None:
         arguments.json.write_text(report.text())
-    if arguments.html is not None:
+    if arguments.html is not None and results:
         _write_page(report, arguments.html)
     return FAILED if interrupted else OK
 

@@ -29,6 +29,8 @@ class ProgressLines:
         self._states: list[Progress | None] = [None] * len(labels)
         self._drawn = False
         self._drawn_s = 0.0
+        if self._shown:
+            self._draw()  # finding the keys of a thousand phones takes a while
 
     def watch(self, index: int, progress: Progress) -> None:
         """That setting has come so far."""
