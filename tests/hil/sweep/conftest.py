@@ -55,7 +55,8 @@ def dies(case, bench):
 
 
 def waits(case, bench):
-    time.sleep(0.1)
+    while case.seed >= 4 and os.path.exists("hold"):
+        time.sleep(0.01)
     return {"x": case.seed}
 
 
