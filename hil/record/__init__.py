@@ -9,11 +9,13 @@ done, each with its place between two events of the world, and nothing of what t
 
 Recorded: boards made (model, flash content, name), power, clock setting, what is typed, the button, cards with their
 content, connections with their bytes, TLS clients by what they do, faults of the card, changes of the LAN, flash
-written without power, and how the clock was driven.
+written without power, steps of the flash that a hook has cut, and how the clock was driven.
 
-Not recorded: attributes that a test sets on a part (``slot.write_protected``), hooks that break a step from within
-(``flash.before_step``, a card's own ``FaultyDevice``), a program of the test's own (its record is repeated with that
-program at hand), connections that a test takes from a board in the LAN's place, the content of a real card.
+Not recorded: attributes that a test sets on a part (``card.write_protected``), tasks and listeners that it puts into
+the firmware, a card's own ``FaultyDevice``, what is written on a card that is in the slot, a program of the test's own
+(its record is repeated with that program at hand), connections that a test takes from a board in the LAN's place, the
+content of a real card. A hook in the middle of an event (``trace.listen``) acts again after the same trace event: what
+of that event came between the two may differ.
 """
 
 from __future__ import annotations

@@ -70,6 +70,8 @@ ARGUMENTS: Mapping[str, tuple[type | tuple[type, ...], ...]] = {
     "remove": (int,),
     "bounce": (int, list),
     "flash": (int, int, int, int, bytes, list),  # board, CPU time, block, offset, data or nothing to erase, times
+    "tear": (int, str),  # what a step of the flash leaves behind that is cut
+    "strike": (int, int, bool, list),  # board, step of its flash that was cut, whether power is on, by what
     "faults": (int, list, bool),
     "disarm": (int,),
     "lan": (str, list, dict),  # verb, arguments by position and by name

@@ -9,7 +9,9 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 from board import Model, ModelError, model_named
-from hil.errors import EnvironmentRefused
+from board.cpu import CpuReset
+from board.flash import Tear
+from hil.errors import EnvironmentRefused, PowerLoss
 from hil.gateway import Gateway, Power
 from hil.record.contents import card_from_facts, split, write_chunks
 from hil.record.streams import RecordedStream, RepeatedTls, TlsEnds
@@ -49,6 +51,8 @@ class Hands:
             "remove": lambda number: self._board(number).remove_card(),
             "bounce": lambda number, times_us: self._slot(number).bounce(times_us),
             "flash": self._flash,
+            "tear": self._tear,
+            "strike": self._strike,
             "faults": self._faults,
             "disarm": lambda number: self._gateway(number).faults.disarm(),
             "lan": self._lan,
@@ -124,6 +128,25 @@ class Hands:
         finally:
             chip.read_ns_per_byte, chip.program_ns, chip.erase_ns = kept
 
+    def _tear(self, number: int, tear: str) -> None:
+        self._board(number).flash.tear = Tear(tear)
+
+    def _strike(self, number: int, step: int, powered: bool, blow: list[Any]) -> None:
+        """Cuts a step of the flash that has not begun yet."""
+        gateway = self._gateway(number)
+        flash = gateway.board.flash
+        error = _error_from(blow)
+
+        def cut(kind: str, address: int, size: int) -> None:
+            if flash.steps != step:
+                return
+            flash.before_step = None
+            if not powered:
+                gateway.power_off()
+            raise error
+
+        flash.before_step = cut
+
     # -- cards
 
     def _insert(self, number: int, card: int, facts: dict[str, Any], pieces: list[int], data: bytes) -> None:
@@ -188,6 +211,25 @@ class Hands:
             return recorder.watch_tls(end, ends, context, name)
 
         self._tls[stream] = RepeatedTls(settings, watch)
+
+
+def blow_from(error: BaseException) -> list[Any]:
+    """An exception as plain values: what the firmware sees of it."""
+    if isinstance(error, CpuReset):
+        return ["reset", 0, error.cause]
+    code = error.errno if isinstance(error, OSError) else None
+    return [type(error).__name__, code or 0, str(error.args[-1]) if error.args else ""]
+
+
+def _error_from(blow: list[Any]) -> BaseException:
+    name, code, text = blow
+    if name == "reset":
+        return PowerLoss() if text == "power-off" else CpuReset(str(text))
+    if code:
+        return OSError(int(code), str(text))
+    # Of the same name, because the firmware's log tells it.
+    likeness: type[BaseException] = type(str(name), (Exception,), {})
+    return likeness(text) if text else likeness()
 
 
 def model_facts(model: Model, source: str) -> dict[str, Any]:

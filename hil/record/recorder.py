@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from board.clock import Alarm
 from board.ethernet import Ethernet, Stream
+from board.flash import StepHook
 from hil.errors import RackMisuse
 from hil.record.clock import RecordedClock
 from hil.record.contents import CardLedger
 from hil.record.file import BETWEEN, FORMAT, Action, Facts, Record
-from hil.record.hands import model_facts
+from hil.record.hands import blow_from, model_facts
 from hil.record.lan import LanWatch
 from hil.record.streams import RecordedStream, TlsEnds, settings_of
 
@@ -114,6 +115,7 @@ class Recorder:
         wrap(board.button_part, "release", lambda: ("release", number), outside_only=True)
         wrap(board.button.line, "drive", lambda level: ("button", number, level), outside_only=True)
         self._watch_flash(gateway, number)
+        self._watch_steps(gateway, number)
         if board.slot is not None:
             wrap(board.slot, "insert", lambda card: ("insert", number, *self._inserted(card)))
             wrap(board.slot, "bounce", lambda bounce_us: ("bounce", number, list(bounce_us)))
@@ -213,11 +215,14 @@ class Recorder:
         return self._add(kind, *arguments)
 
     def _add(self, kind: str, *arguments: Any) -> Action:
-        clock, context = self._clock, self._contexts[-1]
-        by = context.by if clock.depth == context.depth else -1 - self._trace.count
-        action = Action(clock.events, clock.now_ns, by, kind, arguments)
+        action = Action(*self._place(), kind, arguments)
         self._actions.append(action)
         return action
+
+    def _place(self) -> tuple[int, int, int]:
+        clock, context = self._clock, self._contexts[-1]
+        by = context.by if clock.depth == context.depth else -1 - self._trace.count
+        return clock.events, clock.now_ns, by
 
     @property
     def outside(self) -> bool:
@@ -336,6 +341,42 @@ class Recorder:
         self.wrap(flash, "ioctl", lambda op, arg=0: place(arg, 0, b""), outside_only=True)
         erase = flash.ioctl
         flash.ioctl = lambda op, arg=0: (erase if op == ERASE else ioctl)(op, arg)  # type: ignore[method-assign]
+
+    def _watch_steps(self, gateway: Gateway, number: int) -> None:
+        """Notes where a test's ``before_step`` cuts a step of the flash, and what such a step leaves behind.
+
+        The hook itself cannot be recorded. What it does besides raising is, as from any other hook.
+        """
+        flash = gateway.board.flash
+        do, told = flash._step, flash.tear
+
+        def step(*what: Any) -> None:
+            nonlocal told
+            if flash.tear is not told:
+                told = flash.tear
+                self.note("tear", number, told.value)
+            hook = flash.before_step
+            if hook is None or not self.active:
+                do(*what)
+                return
+            noted = flash.before_step = partial(self._before_step, gateway, number, hook)
+            try:
+                do(*what)
+            finally:
+                if flash.before_step is noted:
+                    flash.before_step = hook
+
+        flash._step = step  # type: ignore[method-assign,assignment]
+
+    def _before_step(self, gateway: Gateway, number: int, hook: StepHook, kind: str, address: int, size: int) -> None:
+        begun, place = len(self._actions), self._place()
+        try:
+            hook(kind, address, size)
+        except BaseException as error:
+            del self._actions[begun:]
+            struck = number, gateway.board.flash.steps, gateway.powered, blow_from(error)
+            self._actions.append(Action(*place, "strike", struck))
+            raise
 
     def _watch_network(self, gateway: Gateway, number: int) -> None:
         network = gateway.board.network

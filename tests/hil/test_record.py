@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from board.flash import Tear
 from hil.bench import Bench
 from hil.cards import CardPort, image_card
+from hil.errors import PowerLoss
 from hil.factory import MANUFACTURER_FILE, Provisions, manufacturer, provision
 from hil.gateway import Gateway
 from hil.record import Record
@@ -262,6 +265,34 @@ def test_a_fault_that_ends_power_or_card_is_no_action_of_its_own(bench: Bench, r
     assert gateway.faults.fired
     kinds = [action.kind for action in record_of(bench).actions]
     assert (kinds.count("power"), kinds.count("remove")) == (1, 0)
+    repeated(bench)
+
+
+@pytest.mark.parametrize("tear", list(Tear))
+@pytest.mark.parametrize("error", [PowerLoss, RuntimeError, lambda: OSError(errno.EIO, "worn out")])
+def test_a_hook_that_cuts_a_step_of_the_flash_cuts_the_same_one_again(
+    bench: Bench, repeated: Check, tear: Tear, error: Callable[[], BaseException]
+) -> None:
+    gateway = booted(bench)
+    steps = 0
+
+    def cut(kind: str, address: int, size_bytes: int) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 5:
+            if error is PowerLoss:
+                gateway.power_off()
+            raise error()
+
+    gateway.board.flash.tear = tear
+    gateway.board.flash.before_step = cut
+    gateway.console.send_line("x509 servercert-create /key 1024-bit /dn-cn x")
+    bench.run_for(ms=20_000)
+    assert steps >= 5
+    gateway.board.flash.before_step = None
+    if not gateway.powered:
+        gateway.power_on()
+    bench.run_for(ms=100)
     repeated(bench)
 
 
