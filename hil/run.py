@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cfcard import Hit
+from cfcard import Hit, Rule
 from hil.bench import Bench
 from hil.bridges.console import ConsoleHub
 from hil.bridges.outbound import OutboundBridge
@@ -92,6 +92,7 @@ class Run:
         self._pty: PtyConsole | None = None
         self._consoles: dict[str, SocketConsole] = {}
         self._control: ControlServer | None = None
+        self._told: list[Rule] = []
 
     def run(self) -> int:
         """Opens everything, serves until it is told to stop, and closes everything. The exit code."""
@@ -147,6 +148,12 @@ class Run:
 
     def _tell_fault(self, hit: Hit) -> None:
         where = "" if hit.sector is None else f", sector {hit.sector}"
+        # A slow card is slow a hundred times in a second: once is enough to be told.
+        if not hit.rule.once:
+            if hit.rule in self._told:
+                return
+            self._told.append(hit.rule)
+            where += ", and on"
         self._tell(f"fault at {hit.time_ns / 1e9:.6f} s: {hit.rule.name}{where}")
 
     def _tell(self, text: str) -> None:
@@ -255,15 +262,21 @@ class Run:
             self.stop()
             return "power off, good-bye"
 
-        return Menu(
-            {
-                "c": ("card in/out", card),
-                "b": ("reset button", lambda: press(SHORT_PRESS_MS)),
-                "h": ("hold it for 12 s", lambda: press(LONG_PRESS_MS)),
-                "p": ("power", power),
-                "q": ("quit", leave),
-            }
-        )
+        def heal() -> str:
+            count = len(gateway.faults.armed)
+            gateway.faults.disarm()
+            return f"{count} faults disarmed"
+
+        actions: dict[str, tuple[str, Callable[[], str]]] = {
+            "c": ("card in/out", card),
+            "b": ("reset button", lambda: press(SHORT_PRESS_MS)),
+            "h": ("hold it for 12 s", lambda: press(LONG_PRESS_MS)),
+            "p": ("power", power),
+            "q": ("quit", leave),
+        }
+        if self.options.faults is not None:
+            actions["f"] = ("faults off", heal)
+        return Menu(actions)
 
     # -- what others are told
 

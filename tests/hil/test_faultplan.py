@@ -46,6 +46,9 @@ delay_ms = 20
 """
 
 
+SLOW = '[[fault]]\nfault = "slow"\nevent = "read"\ndelay_ms = 1\nname = "old and slow"\n'
+
+
 def rule(text: str) -> FaultPlan:
     return fault_plan_from_toml(f"[[fault]]\n{text}", "plan.toml")
 
@@ -157,11 +160,13 @@ def test_gatebench_run_refuses_a_bad_plan_before_it_opens_anything(
 
 def test_gatebench_run_says_which_faults_fired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "plan.toml"
-    plan.write_text('[[fault]]\nfault = "read-once"\nname = "bad start"\n[[fault]]\nfault = "full"\n')
+    plan.write_text('[[fault]]\nfault = "read-once"\nname = "bad start"\n[[fault]]\nfault = "full"\n' + SLOW)
     free = ["--https", "0", "--http", "0", "--sips", "0", "--console", "none", "--seed", "7", "--speed", "max"]
     assert main(["run", "--faults", str(plan), "--card", "ram", "--card-size", "4M", "--for", "1", *free]) == 0
     said = capsys.readouterr().err
     assert "gatebench: fault at 0.000000 s: full but for 0 clusters\n" in said
     assert ": bad start, sector 0\n" in said
+    assert said.count("old and slow") == 1, "not at each sector"
+    assert ": old and slow, sector 0, and on\n" in said
     assert main(["run", "--faults", str(plan), "--model", "ip232", "--for", "1", *free]) == 2
     assert "gatebench: IP232 has no card slot\n" in capsys.readouterr().err
