@@ -148,17 +148,14 @@ def _flag_text(each: Figures, everyone: Sequence[Figures]) -> str:
 
 
 def _lines(shapes: Sequence[tuple[Figures, str]]) -> list[Markup]:
-    """A line per setting; one that later ones lie upon is broader, so that it shows."""
-    return [
-        path(
-            shape,
-            "line",
-            look(each),
-            *["under"] * any(shape == later for _, later in shapes[index + 1 :]),
-            name=each.label,
-        )
-        for index, (each, shape) in enumerate(shapes)
-    ]
+    """A line per setting; one that a later one lies upon is broader, so that it shows."""
+    lines = []
+    for index, (each, shape) in enumerate(shapes):
+        covered = any(shape == later for _, later in shapes[index + 1 :])
+        stays = each.all_s is not None and not each.falls_later
+        classes = ["under"] * covered + ["stays"] * stays
+        lines.append(path(shape, "line", look(each), *classes, name=each.label))
+    return lines
 
 
 def _thinned(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -16,8 +16,9 @@
     }
     return found;
   };
-  const heightAt = (line, column) => {
-    let height = null;
+  // A line that stays as it ended is read beyond its end, too.
+  const heightAt = (line, column, stays) => {
+    let height = stays && column > line.at(-1)[0] ? line.at(-1)[1] : null;
     for (let i = 1; i < line.length; i++) {
       const [x0, y0] = line[i - 1], [x1, y1] = line[i];
       if (x1 > x0 && x0 <= column && column <= x1) height = y0 + (y1 - y0) * (column - x0) / (x1 - x0);
@@ -44,7 +45,7 @@
       const rows = [];
       for (const each of series) {
         each.line ??= places(each.path.getAttribute("d"));
-        const height = heightAt(each.line, part * UNITS);
+        const height = heightAt(each.line, part * UNITS, each.path.classList.contains("stays"));
         if (height !== null) rows.push([each.path, bottom + (top - bottom) * height / UNITS]);
       }
       if (how === "stack") for (let i = 0; i + 1 < rows.length; i++) rows[i][1] -= rows[i + 1][1];

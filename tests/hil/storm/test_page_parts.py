@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import hil.storm.page
 from hil.storm.page.axis import coarser, count_axis, log_time_axis, mean, percent_axis, time_axis
 from hil.storm.page.figures import Figures, Verdict, figures_from_result, mean_between, quickest
 from hil.storm.page.plot import Flag, area_path, bar_path, flag_rows, slope_path, step_path
@@ -204,3 +206,49 @@ def test_a_dip_after_all_were_registered_is_told(result: StormResult) -> None:
     dip = (*clean.setting.registered, (20.0, 40), (30.0, 50))
     assert Figures(1, replace(clean.setting, registered=dip)).verdict is Verdict.LOST
     assert Figures(1, replace(clean.setting, registered_at_end=49)).lost_at_end == 1
+
+
+# -- colours
+
+STYLE = (Path(hil.storm.page.__file__).parent / "page.css").read_text()
+
+AS_TEXT = ("text", "muted", "good", "warn", "bad", "s0", "s1", "s2", "s3", "s4", "s5")
+AS_SHAPES = ("q0", "q1", "q2", "q3", "k0")
+
+
+def colours(dark: bool) -> dict[str, str]:
+    """The variables of the stylesheet, in the light or in the dark."""
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    found: dict[str, str] = {}
+    for block in blocks[: 2 if dark else 1]:
+        found |= dict(re.findall(r"--(\w+): (#[0-9a-f]+);", block))
+    return found
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    channels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_is_as_the_standard_computes_it() -> None:
+    assert contrast("#fff", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_and_lines_can_be_read_on_their_ground(dark: bool) -> None:
+    """4.5 : 1 for text and 3 : 1 for graphics, WCAG 2.2 1.4.3 and 1.4.11."""
+    known = colours(dark)
+    weak = {name for name in AS_TEXT if contrast(known[name], known["surface"]) < 4.5}
+    weak |= {name for name in AS_SHAPES if contrast(known[name], known["surface"]) < 3}
+    assert weak == set()
+    assert contrast(known["warn"], known["notice"]) >= 4.5
+    assert contrast("#fff", known["head"]) >= 4.5
