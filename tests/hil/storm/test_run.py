@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 
 import board
-from hil.storm.result import ALL_REGISTERED, TIME_IS_UP, SettingResult, StormResult, storm_from_json
+from hil.storm.keys import Keys
+from hil.storm.parameters import Parameters
+from hil.storm.result import ALL_REGISTERED, INTERRUPTED, TIME_IS_UP, SettingResult, StormResult, storm_from_json
+from hil.storm.run import Progress, run_storm
 
 Storm = Callable[..., SettingResult]
+
+SEED = 10
+"""That of the fixture ``storm``."""
 
 model_file = Path(board.__file__).parent / "models" / "ip800.toml"
 
@@ -159,3 +165,23 @@ def test_timeouts_of_the_network_are_counted_by_kind(storm: Storm) -> None:
     assert result.attempts > 3
     assert sum(result.timeouts.values()) > 0
     assert sum(result.failures.values()) >= sum(result.timeouts.values())
+
+
+def test_a_timeline_changes_nothing(storm: Storm, storm_keys: Keys, tmp_path: Path) -> None:
+    plain = storm()
+    drawn = run_storm("a test", Parameters(phones=3), SEED, storm_keys, trace=tmp_path / "timeline.json")
+    assert replace(drawn, host_s=0) == replace(plain, host_s=0)
+
+
+def test_whoever_looks_can_end_it(storm: Storm, storm_keys: Keys) -> None:
+    storm()  # finds the keys
+    heard: list[Progress] = []
+
+    def tell(progress: Progress) -> bool:
+        heard.append(progress)
+        return progress.registered < 3
+
+    result = run_storm("a test", Parameters(phones=3, for_s=500), SEED, storm_keys, tell)
+    assert result.outcome == INTERRUPTED
+    assert result.registered_at_end == heard[-1].registered == 3
+    assert result.end_ns == heard[-1].now_ns < 2e9
