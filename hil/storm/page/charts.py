@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -20,6 +21,9 @@ MOST_NAMED = 6
 
 LONGEST_NAME = 16
 """Characters of a label that is shown in a chart."""
+
+LONGEST_PART = 20
+"""Characters of a part of a label that is kept on one line."""
 
 ONE_MARK = 30
 """Units of a chart: of many settings, ends that lie closer together than that have one flag."""
@@ -44,9 +48,15 @@ def numbered(everyone: Sequence[Figures]) -> bool:
     )
 
 
-def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> str:
-    """Its label, with its number where charts use that."""
-    return f"{figures.number}{BLANK}· {figures.label}" if numbered(everyone) else figures.label
+def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> Markup:
+    """Its label, with its number where charts use that; lines break between its parts, not within."""
+    parts = [element("span", part, class_="part" if len(part) <= LONGEST_PART else None) for part in _parts(figures)]
+    return join(f"{figures.number}{BLANK}· " if numbered(everyone) else None, *parts)
+
+
+def _parts(figures: Figures) -> list[str]:
+    """Of the label, commas included: they joined together are the label."""
+    return re.findall(r"[^,]+,? *|,", figures.label)
 
 
 def settings_legend(everyone: Sequence[Figures]) -> Markup:
@@ -187,7 +197,9 @@ def waiting_chart(everyone: Sequence[Figures]) -> Markup:
         class_="tall",
         told="percent",
     )
-    entries = [(f"line {look(each)}", f"{name_in_legend(each, everyone)}: {_share_words(each)}") for each in everyone]
+    entries = [
+        (f"line {look(each)}", join(name_in_legend(each, everyone), ": ", _share_words(each))) for each in everyone
+    ]
     text = (
         "Of all attempts, failed ones included: where a line stays below 100 %, the others were given up, or still "
         "open at the end."

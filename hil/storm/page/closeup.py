@@ -118,11 +118,8 @@ def _column(each: Figures, everyone: Sequence[Figures], scales: Scales) -> Marku
         part = element("i", style=f"width:{each.shown_s / scales.shown_s * 100:.3g}%")
         words = f"shown: {span_words(each)}"
         length = element("div", element("div", part, class_="stretch"), element("p", words), class_="length")
-    heading = element(
-        "h3",
-        element("i", class_=f"swatch line {look(each)}"),
-        f"{name_in_legend(each, everyone)}: {result_words(each)}",
-    )
+    swatch = element("i", class_=f"swatch line {look(each)}")
+    heading = element("h3", swatch, name_in_legend(each, everyone), ": ", result_words(each))
     charts = [_load(each, x, scales), _queues(each, x, scales), _latencies(each, scales)]
     return element("article", heading, length, *charts, class_="closeup")
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from firmware.admin.markup import Markup, element, join
+from firmware.admin.markup import Content, Markup, element, join
 from hil.storm.page.axis import UNITS, Axis
 
 Points = Sequence[tuple[float, float]]
@@ -242,7 +242,7 @@ def _flag(flag: Flag, row: int, x: Axis, y: Axis) -> Markup:
     )
 
 
-def legend(entries: Iterable[tuple[str, str]], *, class_: str = "") -> Markup:
+def legend(entries: Iterable[tuple[str, Content]], *, class_: str = "") -> Markup:
     """(class of the swatch, words) of everything in a chart."""
     items = [element("li", element("i", class_=f"swatch {swatch}"), words) for swatch, words in entries]
     return element("ul", *items, class_=f"legend {class_}".strip())

@@ -53,11 +53,11 @@ def ratio(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """``85 %``; what is little but not nothing is ``< 1 %``, and what is not quite all is ``> 99 %``."""
+    """``85 %``; what is little but not nothing is ``< 1 %``, and what is not quite all is ``99.9 %`` at most."""
     if 0 < fraction < 0.01:
         return f"<{BLANK}1{BLANK}%"
     if 0.99 < fraction < 1:
-        return f">{BLANK}99{BLANK}%" if fraction < 0.995 else f"{fraction * 100:.1f}{BLANK}%"
+        return f"{min(fraction * 100, 99.9):.1f}{BLANK}%"
     return f"{fraction * 100:.0f}{BLANK}%"
 
 

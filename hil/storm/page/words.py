@@ -74,10 +74,9 @@ def reason_words(reason: str) -> str:
 
 
 def named(label: str) -> str:
-    """A setting in a sentence, not to be broken within: ``a 4096-bit key``, ``4096-bit, mutual``."""
-    if not KEY_LABEL.fullmatch(label):
-        return label
-    return f"a{BLANK}{label.replace('-', HYPHEN)}{BLANK}key"
+    """A setting in a sentence: ``a 4096-bit key``, ``4096-bit, mutual``; its parts are not to be broken."""
+    whole = label.replace("-", HYPHEN)
+    return f"a{BLANK}{whole}{BLANK}key" if KEY_LABEL.fullmatch(label) else whole
 
 
 # -- the headline
