@@ -285,12 +285,18 @@ class OurStorm:
         assert client.cycles > 0
 
 
+@cache
+def flashed_root() -> dict[str, bytes]:
+    """The trust list as it lies in a board's flash."""
+    return {PREFIX + root().fingerprint("sha1"): root().der}
+
+
 class Board:
     """What one board keeps for TLS."""
 
     def __init__(self, profile: Profile, costs: CostTable) -> None:
         flash = FakeStore()
-        flash.commit({PREFIX + root().fingerprint("sha1"): root().der})
+        flash.values |= flashed_root()
         self._peers = PeerJudge(TrustList(flash), costs, lambda: NOW_S, lambda *heard: None)
         self._profile, self._costs, self._cache = profile, costs, ContextCache()
 
