@@ -201,7 +201,7 @@ class _Life:
                 self._fail(f"{command.split()[1]} to succeed", f"error: {error}")
             self._recover()
             if until is not None and until():
-                break
+                return True  # done when it was broken off: how long it takes is not known
             if not left:
                 return False
         self.values[f"{name}_ms"] = answer.ms

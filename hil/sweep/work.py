@@ -153,7 +153,7 @@ def code_fingerprint() -> str:
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations if spec is not None else None) or ():
             for path in sorted(Path(folder).rglob("*")):
-                if "__pycache__" not in path.parts and path.is_file():
+                if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
                     whole.update(f"{package}/{path.relative_to(folder).as_posix()}\0".encode())
                     whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()

@@ -29,6 +29,15 @@ def boot(case, bench):
     return {"booted_ms": bench.now_ns / 1e6, "drawn": drawn, "odd": case.seed % 2 == 1, "name": gateway.netbios}
 
 
+def reads_card(case, bench):
+    gateway = bench.gateway(case.model, card="ram")
+    gateway.power_on()
+    gateway.console.login()
+    gateway.console.run("card info", check=False)
+    assert case.seed % 3, "every third"
+    return {"fired": len(gateway.faults.fired), "in": gateway.card is not None}
+
+
 def set_up(case, bench):
     return {"answer": case["phones"] * 2, "kind": type(case["phones"]).__name__}
 

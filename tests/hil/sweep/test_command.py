@@ -201,11 +201,16 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(mine: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_give_what_one_process_gives(run: Any) -> None:
-    words = ["mine.py:every_third_fails", "--seeds", "0:8", "--set", "phones=1,2"]
+def test_processes_give_what_one_process_gives_and_fault_plans_reach_them(run: Any) -> None:
+    Path("pull.toml").write_text('[[fault]]\nfault = "pull"\nevent = "read"\n')
+    words = ["mine.py:reads_card", "--seeds", "0:4", "--faults", "none,pull.toml", "--set", "phones=1,2"]
     assert run(*words, "--out", "one.jsonl")[0] == 1
     assert subprocess.run([*COMMAND, *words, "--out", "two.jsonl"], capture_output=True, check=False).returncode == 1
     assert but_for_host_time("one.jsonl") == but_for_host_time("two.jsonl")
+    found = {(row["faults"], row["seed"]): (row["fired"], row["in"]) for row in rows("two.jsonl")}
+    assert found[("none", 1)] == (0, True)
+    assert found[("pull.toml", 1)] == (1, False)
+    assert found[("pull.toml", 3)] == (None, None), "a failed case has measured nothing"
 
 
 @pytest.mark.slow
