@@ -41,11 +41,11 @@ READY = tuple(f"ready {priority.name.lower()}" for priority in sorted(Priority))
 class Shake:
     """One handshake, from the registrar's side."""
 
-    task: Task
+    task: Task | None
+    """Whose it is, while it goes on."""
     used_ns: int
     """What the task had used before."""
     cpu_ns: int = 0
-    ended: bool = False
     served: bool = False
     """Whether the phone found the connection open in the end."""
 
@@ -187,7 +187,7 @@ class RegistrarMeter:
     @property
     def wasted(self) -> list[Shake]:
         """Those that came to nothing; one that is still going on is neither."""
-        return [shake for shake in self.shakes if shake.ended and not shake.served]
+        return [shake for shake in self.shakes if shake.task is None and not shake.served]
 
     def _span(self, now_ns: int, kind: str, of: str, label: int | str) -> None:
         if label != HANDSHAKE:
@@ -210,6 +210,6 @@ class RegistrarMeter:
 
     def _end(self, shake: Shake | None) -> None:
         """A task's turn is booked when it ends; what is charged so far in the one that is going on comes on top."""
-        if shake is not None:
-            shake.ended = True
+        if shake is not None and shake.task is not None:
             shake.cpu_ns = shake.task.busy_ns + self._charged_ns() - shake.used_ns
+            shake.task = None
