@@ -154,10 +154,10 @@ def _has_gone(pid: int) -> bool:
 
 def _until(look: Any) -> Any:
     """Waits for something that other processes do."""
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while time.monotonic() < ends:
         found = look()
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError("it did not happen within 30 s")
+    raise AssertionError("it did not happen within 60 s")
