@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -50,13 +49,18 @@ def numbered(everyone: Sequence[Figures]) -> bool:
 
 def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> Markup:
     """Its label, with its number where charts use that; lines break between its parts, not within."""
-    parts = [element("span", part, class_="part" if len(part) <= LONGEST_PART else None) for part in _parts(figures)]
-    return join(f"{figures.number}{BLANK}· " if numbered(everyone) else None, *parts)
-
-
-def _parts(figures: Figures) -> list[str]:
-    """Of the label, commas included: they joined together are the label."""
-    return re.findall(r"[^,]+,? *|,", figures.label)
+    first, *others = figures.label.split(", ")
+    parts = [f"{figures.number}{BLANK}· {first}" if numbered(everyone) else first, *others]
+    spans = [
+        element(
+            "span",
+            part,
+            "," if part_number < len(parts) else None,
+            class_="part" if len(part) <= LONGEST_PART else None,
+        )
+        for part_number, part in enumerate(parts, 1)
+    ]
+    return join(spans[0], *(piece for span in spans[1:] for piece in (" ", span)))
 
 
 def settings_legend(everyone: Sequence[Figures]) -> Markup:
