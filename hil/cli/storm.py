@@ -108,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import os
 
     from hil.errors import RackMisuse
-    from hil.storm.compare import compare
+    from hil.storm.comparison import compare
     from hil.storm.parameters import Parameters, variations
     from hil.storm.progress import ProgressLines
     from hil.storm.result import StormResult

@@ -15,7 +15,7 @@ From Python::
 
 from __future__ import annotations
 
-from hil.storm.compare import compare
+from hil.storm.comparison import compare
 from hil.storm.parameters import Parameters, variations
 from hil.storm.result import SettingResult, StormResult, storm_from_json
 

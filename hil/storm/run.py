@@ -39,6 +39,9 @@ SLICE_NS = 200_000_000
 OFF_S = 5
 """How long the registrar alone is without power: nobody renews a registration meanwhile."""
 
+BOOT_MS = 10_000
+"""How long phones wait for the registrar to serve, at most."""
+
 AT_WORK = 8
 """Phones that are brought up at a time before the registrar's power is cut: the next follows when one is registered."""
 
@@ -124,10 +127,17 @@ def spared_from_collection() -> Iterator[None]:
 
 
 def power_on(world: World) -> None:
-    """Power is back, for all that have none."""
-    for gateway in (world.registrar, *world.phones):
-        if not gateway.powered:
-            gateway.power_on()
+    """Power is back, for all that have none: first for the registrar, and when it serves, for the phones.
+
+    Emulated boards boot in milliseconds; without that order the phones would meet a registrar that is not there yet, or
+    would not, by a hair's breadth. Real phones are fed by switches, which take their time.
+    """
+    if not world.registrar.powered:
+        world.registrar.power_on()
+    if not all(phone.powered for phone in world.phones):
+        world.bench.run_until(lambda: world.registrar.services["sips"], timeout_ms=BOOT_MS)
+        for phone in world.phones:
+            phone.power_on()
 
 
 def weather(world: World, recorder: Recorder, parameters: Parameters, tell: Tell = go_on) -> str:
@@ -154,7 +164,7 @@ def _bring_up(world: World, tell: Tell) -> None:
     """Has everybody registered. Not part of the storm."""
     bench = world.bench
     world.registrar.power_on()
-    bench.run_until(lambda: world.registrar.services["sips"])
+    bench.run_until(lambda: world.registrar.services["sips"], timeout_ms=BOOT_MS)
     seen: set[str] = set()
 
     def listen(event: TraceEvent) -> None:

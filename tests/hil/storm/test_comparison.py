@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hil.errors import DeviceFailure, EnvironmentRefused
-from hil.storm.compare import compare, ending_on_interrupt
+from hil.storm.comparison import compare, ending_on_interrupt
 from hil.storm.keys import Keys, find_keys, key_from
 from hil.storm.parameters import Parameters, variations
 from hil.storm.result import INTERRUPTED
@@ -66,7 +66,7 @@ def test_what_goes_wrong_in_a_worker_is_told_by_the_one_who_asked(monkeypatch: p
     def fail(*_given: object, **_named: object) -> None:
         raise DeviceFailure("phones to be there", "nobody")
 
-    monkeypatch.setattr("hil.storm.compare.run_storm", fail)
+    monkeypatch.setattr("hil.storm.comparison.run_storm", fail)
     with pytest.raises(DeviceFailure, match="expected phones to be there\ngot nobody"):
         compare(TWO_KEYS, SEED, jobs=2)
 
