@@ -8,21 +8,10 @@ from itertools import accumulate
 from firmware.admin.markup import Markup, element, join
 from hil.storm.page.axis import Axis, count_axis, log_time_axis, percent_axis, time_axis
 from hil.storm.page.figures import Figures
+from hil.storm.page.looks import MOST_NAMED, look, name_in_legend, numbered
 from hil.storm.page.plot import Flag, dot, flag_rows, legend, path, plot, slope_path, step_path
-from hil.storm.page.units import BLANK, count, duration, percent, plural
+from hil.storm.page.units import count, duration, percent, plural
 from hil.storm.page.words import reason_words, result_words
-
-COLOURS = 6
-"""That can be told apart, with every kind of colour vision; then lines are dashed, dotted and double."""
-
-MOST_NAMED = 6
-"""Settings that are named in a chart; more are numbered there."""
-
-LONGEST_NAME = 16
-"""Characters of a label that is shown in a chart."""
-
-LONGEST_PART = 20
-"""Characters of a part of a label that is kept on one line."""
 
 ONE_MARK = 30
 """Units of a chart: of many settings, ends that lie closer together than that have one flag."""
@@ -30,37 +19,11 @@ ONE_MARK = 30
 WORTH_LOGARITHMS = 4
 """From this ratio between the durations on, a chart with a logarithmic axis stands beside the linear one."""
 
+LONGEST_RUN_UP = 30
+"""How many times its first registration the quickest setting's duration may be on the logarithmic axis."""
+
 POINTS = 260
 """Of a line of registrations, at most."""
-
-
-def look(figures: Figures) -> str:
-    """The classes that give a setting its colour and its kind of line, the same in every chart."""
-    index = figures.number - 1
-    return f"s{index % COLOURS} d{index // COLOURS % 4}"
-
-
-def numbered(everyone: Sequence[Figures]) -> bool:
-    """Whether charts have no room for labels."""
-    return len(everyone) > MOST_NAMED or (
-        len(everyone) > 1 and max(len(each.label) for each in everyone) > LONGEST_NAME
-    )
-
-
-def name_in_legend(figures: Figures, everyone: Sequence[Figures]) -> Markup:
-    """Its label, with its number where charts use that; lines break between its parts, not within."""
-    first, *others = figures.label.split(", ")
-    parts = [f"{figures.number}{BLANK}· {first}" if numbered(everyone) else first, *others]
-    spans = [
-        element(
-            "span",
-            part,
-            "," if part_number < len(parts) else None,
-            class_="part" if len(part) <= LONGEST_PART else None,
-        )
-        for part_number, part in enumerate(parts, 1)
-    ]
-    return join(spans[0], *(piece for span in spans[1:] for piece in (" ", span)))
 
 
 def settings_legend(everyone: Sequence[Figures]) -> Markup:
@@ -85,7 +48,8 @@ def registered_charts(everyone: Sequence[Figures]) -> Markup:
     axes = {"registered": time_axis(high_s)}
     if len(spans) > 1 and min(spans) > 0 and max(spans) > WORTH_LOGARITHMS * min(spans):
         firsts = [time_s for each in everyone for time_s, number in each.setting.registered if number and time_s > 0]
-        axes["registered-log"] = log_time_axis(max(min(firsts), min(spans) / 30), high_s)
+        low_s = max(min(firsts, default=0.0), min(spans) / LONGEST_RUN_UP)
+        axes["registered-log"] = log_time_axis(low_s, high_s)
     room = max(max(flag_rows(_flags(x, everyone), x)) for x in axes.values()) + 1
     return join(*(_registered(identity, x, everyone, room) for identity, x in axes.items()))
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from firmware.admin.markup import Markup, element
 from hil.storm.page.axis import Axis, coarser, count_axis, mean, percent_axis, time_axis
-from hil.storm.page.charts import look, name_in_legend, span_words, spread_of
+from hil.storm.page.charts import span_words, spread_of
 from hil.storm.page.figures import Figures
+from hil.storm.page.looks import look, name_in_legend
 from hil.storm.page.plot import Flag, area_path, bar_path, legend, path, plot, step_path, upright
 from hil.storm.page.units import count, duration, percent, plural
 from hil.storm.page.words import QUEUES, kind_words, result_words
@@ -218,7 +219,7 @@ def _latencies(each: Figures, scales: Scales) -> Markup:
         f"Histogram of {plural(each.connected, 'connection')}: {words}.",
         x,
         y,
-        [path(bar_path(edges_s, bars.counts, x, y), "columns", look(each), name="connections")],
+        [path(bar_path(edges_s, bars.counts, x, y), "pillars", look(each), name="connections")],
         unit_x=f"{x.unit} from the attempt to the open TLS connection",
         unit_y=f"connections, bars of {width}",
         flags=flags,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firmware.admin.markup import Content, Markup, document, element, join
-from hil.storm.page.charts import attempts_chart, bar_part, look, name_in_legend, registered_charts, waiting_chart
+from hil.storm.page.charts import attempts_chart, bar_part, registered_charts, waiting_chart
 from hil.storm.page.closeup import closeups, scales_from
 from hil.storm.page.figures import Figures, figures_from_result, quickest
+from hil.storm.page.looks import look, name_in_legend
 from hil.storm.page.modeldata import clock_words, model_section, models_of
 from hil.storm.page.plot import paragraphs
 from hil.storm.page.tables import (

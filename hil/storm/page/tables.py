@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from firmware.admin.markup import Markup, element, join
-from hil.storm.page.charts import look, name_in_legend
 from hil.storm.page.figures import Figures
+from hil.storm.page.looks import look, name_in_legend
 from hil.storm.page.plot import table
 from hil.storm.page.units import BLANK, NOTHING, count, duration, percent
 from hil.storm.page.words import TIMEOUTS, kind_words, parameter_words, reason_words
@@ -50,8 +50,9 @@ def _fraction(value: float | None) -> str:
 
 def verdict_table(everyone: Sequence[Figures]) -> Markup:
     """One row per setting, everything that is decided by."""
-    groups = (("", 1), ("Registered after, s", len(RANKS)), ("TLS handshake, s", 4), ("CPU", 4), ("Attempts", 4))
-    head = element("tr", *(element("th", words, colspan=width, scope="colgroup") for words, width in groups))
+    groups = (("Registered after, s", len(RANKS)), ("TLS handshake, s", 4), ("CPU", 4), ("Attempts", 4))
+    titles = (element("th", words, colspan=width, scope="colgroup") for words, width in groups)
+    head = element("tr", element("td"), *titles)
     columns = (
         "Setting",
         *(f"{rank}{BLANK}%" for rank in RANKS),
