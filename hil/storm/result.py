@@ -29,7 +29,7 @@ The JSON is the dataclasses below, field by field, with nothing added and nothin
           "registered": [[0.0, 0], [2.3, 1], ...],     steps: so many from then on
           "load": {"t_s": [0.0, 0.2, ...], "kinds": {"rsa-private": [0.0, 0.99, ...], ...}},
           "queues": {"t_s": [0.0, 0.2, ...], "handshakes": [0, 12, ...], "ready service": [0, 12, ...], ...},
-          "failures": {"handshake": 7},
+          "failures": {"tls: timeout": 7},
           "timeouts": {"connect": 0, "handshake": 7, "transaction": 0, "pong": 0},
           "refused_connections": 0,
           "watchdog_resets": 0,
@@ -41,10 +41,12 @@ The JSON is the dataclasses below, field by field, with nothing added and nothin
       ]
     }
 
-All times are virtual and count from the moment at which power comes back. ``host_s`` is the only figure that depends
-on the host: the same seed and options give the same JSON but for it. Lists under ``load`` and ``queues`` are as long as
-their ``t_s``, at most 600 points or so, each the beginning of a bucket; the load is the fraction 0 to 1 of that bucket
-that the registrar's CPU spent on a kind (``switch`` are dispatches), the queues are the longest within the bucket.
+All times are virtual and count from the moment at which the registrar's power comes back. ``host_s`` is the only figure
+that depends on the host: the same seed and options give the same JSON but for it. Lists under ``load`` and ``queues``
+are as long as their ``t_s``, at most 600 points or so, each the beginning of a bucket. The load is the fraction 0 to 1
+of that bucket that the registrar's CPU spent on a kind (``switch`` are dispatches). The queues are the longest within
+the bucket: ``connections`` are accepted and have no TLS yet, ``handshakes`` are those of them that are being worked at,
+``ready ...`` the kernel's tasks that could run, by priority.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@
 
 Keys come from (seed, name), so every setting of a comparison has the same phones. Clocks are set at power-on, as if a
 time server were near: certificates are judged against them.
+
+Not modelled: the minutes that real devices take to boot, and that they differ in it (``--arrival spread`` stands for
+that); DHCP, DNS and NTP, which come before SIP; the switches' own start; calls.
 """
 
 from __future__ import annotations
