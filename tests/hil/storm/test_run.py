@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import board
+from hil.errors import RackMisuse
 from hil.storm.keys import Keys
 from hil.storm.parameters import Parameters
 from hil.storm.result import ALL_REGISTERED, INTERRUPTED, TIME_IS_UP, SettingResult, StormResult, storm_from_json
@@ -185,3 +186,13 @@ def test_whoever_looks_can_end_it(storm: Storm, storm_keys: Keys) -> None:
     assert result.outcome == INTERRUPTED
     assert result.registered_at_end == heard[-1].registered == 3
     assert result.end_ns == heard[-1].now_ns < 2e9
+
+
+def test_another_tls_profile_is_measured_or_refused_but_never_ignored(storm: Storm) -> None:
+    try:
+        modern = storm(profile="modern")
+    except RackMisuse as refused:
+        assert str(refused) == "profile modern: this firmware starts with v11, whatever is set"
+    else:
+        # Ephemeral keys come on top of the private operation.
+        assert modern.cpu_s_by_kind["tls"] > 5 * storm().cpu_s_by_kind["tls"]
