@@ -49,7 +49,7 @@ class Program(Protocol):
 
     @property
     def throttled_until_ns(self) -> int:
-        """Up to then some of it waits only because its share of the CPU is used up."""
+        """Up to then some of it waits only because its share of the CPU is used up, or works on undisturbed."""
         ...
 
     @property
@@ -188,6 +188,7 @@ class Board:
             self.cpu.stop("power-off")
         else:
             self._end_program()
+        self.cpu.release()
 
     def press_button(self, duration_ms: int) -> None:
         """Presses the reset button for so long."""
@@ -255,6 +256,8 @@ class Board:
     def _end_program(self) -> None:
         program, self._program = self._program, None
         if program is not None:
+            if self.cpu.now_ns < self.clock.now_ns:
+                self.cpu.now_ns = self.clock.now_ns
             program.close()
 
     def _reset_by(self, cause: str) -> None:

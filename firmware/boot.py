@@ -62,7 +62,7 @@ class Program:
 
     @property
     def throttled_until_ns(self) -> int:
-        """Up to then some task waits only because its share of the CPU is used up."""
+        """Up to then some task waits only because its share of the CPU is used up, or works on undisturbed."""
         return self.kernel.throttled_until_ns
 
     @property

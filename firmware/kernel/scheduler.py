@@ -19,13 +19,14 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from heapq import heappush, heapreplace
 from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from firmware.hal import Cpu, Trace
 from firmware.kernel.budget import LoadMeter, Share
 from firmware.kernel.deadline import Deadline, Expired
-from firmware.kernel.task import WAIT, Cancelled, Priority, Task, TaskUse, add_use
+from firmware.kernel.task import SWITCH, WAIT, Cancelled, Pause, Priority, Task, TaskUse, add_use
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
+from firmware.kernel.work import LONGEST_NS, Slices, Stretch
 
 SLICE_US = 2_000
 """Longest piece of ``work`` between two awaits: a person at the console does not notice it."""
@@ -35,22 +36,6 @@ MOST_NAMES = 64
 
 SWITCH_CYCLES = 200
 """A dispatch, where no cost table says otherwise."""
-
-
-class Pause(tuple[int]):
-    """Awaitable that yields what it holds. One object serves every await, and a tuple iterates without a frame."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def __await__(self) -> Generator[int, None, None]: ...
-
-    else:
-        __await__ = tuple.__iter__
-
-
-SWITCH = Pause((0,))
 
 
 class Kernel:
@@ -69,7 +54,7 @@ class Kernel:
         self.last_charge = ""
         """Kind of the last charge: what a task was doing when the watchdog bit."""
         self.throttled_until_ns = 0
-        """Until then some task waits only because its share is used up."""
+        """Until then some task waits only because its share is used up, or works on with nobody else ready."""
         self.on_fault: Callable[[Task, Exception], None] | None = None
         """Called when a task dies of an exception that nobody joined for; without it the exception is raised."""
         self.spans: Trace | None = None
@@ -77,6 +62,8 @@ class Kernel:
         self._switch_cycles = switch_cycles
         self._switch_ns = switch_cycles * 1_000_000_000 // cpu.hz
         self._slice_cycles = max(1, cpu.hz * SLICE_US // 1_000_000)
+        self._stride_ns = self._switch_ns + self._slice_cycles * 1_000_000_000 // cpu.hz
+        self._stretch: Stretch | None = None
         self._ready: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
         self._enqueues: tuple[Callable[[Task], None], ...] = tuple(ready.append for ready in self._ready)
         self._timers = Timers()
@@ -141,6 +128,9 @@ class Kernel:
         Their ``finally`` blocks run here and now, not whenever the garbage collector comes. What these raise, for
         example because they touch parts that have no power any more, is dropped with them.
         """
+        if self._stretch is not None:
+            with suppress(BaseException):  # a watchdog that bites now bites nobody
+                self._catch_up()
         tasks = list(self.tasks)
         self.tasks.clear()
         for task in tasks:
@@ -169,7 +159,8 @@ class Kernel:
             if room > 0:
                 self.charge(room, kind)
                 cycles -= room
-            task._send = self._slices(task, cycles, kind)
+            slices = Slices(self, task, cycles, kind, self._slice_cycles)
+            task._send = slices if task.share is None else self._metered(task.share, slices)
             yield 0
         elif cycles > 0:
             self.charge(cycles, kind)
@@ -258,24 +249,6 @@ class Kernel:
         task._enqueue(task)
         task._timer = QUEUED
 
-    def _slices(self, task: Task, cycles: int, kind: str) -> Callable[[None], int]:
-        """A turn of a task at work, slice by slice: the coroutine, which only waits, need not be woken for each."""
-
-        slice_cycles = self._slice_cycles
-        resume = task.coroutine.send
-
-        def turn(_: None) -> int:
-            nonlocal cycles
-            if cycles > slice_cycles:
-                cycles -= slice_cycles
-                self.charge(slice_cycles, kind)
-                return 0
-            task._send = task._resume
-            self.charge(cycles, kind)
-            return int(resume(None))
-
-        return turn if task.share is None else self._metered(task.share, turn)
-
     def _metered(self, share: Share, send: Callable[[None], int]) -> Callable[[None], int]:
         """A turn of a task that lives on a share: put off while nothing is left of it, accounted for afterwards."""
         cpu = self.cpu
@@ -301,12 +274,40 @@ class Kernel:
         """
         if self.current is not None:
             raise RuntimeError(f"task {self.current.name} has the CPU already")
-        self._load.rest(self.cpu.now_ns)
-        self._dispatch()
+        if self._stretch is None or not self._catch_up():
+            self._load.rest(self.cpu.now_ns)
+            self._dispatch()
+        return self._next_ns()
+
+    def _next_ns(self) -> int | None:
+        """Local time of the next turn, or of the end of a stretch; None when only an interrupt can bring one."""
         urgent, console, service, background = self._ready
-        if urgent or console or service or background:
-            return self.cpu.now_ns
-        return self._timers.next_ns()
+        number_ready = len(urgent) + len(console) + len(service) + len(background)
+        if not number_ready:
+            return self._timers.next_ns()
+        now_ns = self.cpu.now_ns
+        if number_ready == 1:
+            alone = urgent or console or service or background
+            slices = alone[0]._send
+            if slices.__class__ is Slices:
+                room_ns = min(self._timers.times[0] - now_ns, LONGEST_NS)
+                number = min(slices.whole, room_ns // self._stride_ns)
+                if number > 1:
+                    self._stretch = Stretch(self, alone[0], slices, number, now_ns)
+                    self.throttled_until_ns = now_ns + number * self._stride_ns
+                    return self.throttled_until_ns
+        return now_ns
+
+    def _catch_up(self) -> bool:
+        """Makes up for what the task did that was alone. True when that took the CPU beyond where the world is."""
+        stretch, self._stretch = self._stretch, None
+        assert stretch is not None
+        world_ns = self.cpu.now_ns
+        try:
+            self.cycles["switch"] += stretch.catch_up(self._switch_ns) * self._switch_cycles
+        finally:
+            self._book(self.cpu.now_ns)
+        return self.cpu.now_ns > world_ns
 
     def _dispatch(self) -> None:
         """The hottest path of the whole emulator: what happens in every turn is written out here, timers included."""

@@ -17,6 +17,22 @@ WAIT: Final = NEVER_NS
 passed, lets others run first."""
 
 
+class Pause(tuple[int]):
+    """Awaitable that yields what it holds. One object serves every await, and a tuple iterates without a frame."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[int, None, None]: ...
+
+    else:
+        __await__ = tuple.__iter__
+
+
+SWITCH = Pause((0,))
+
+
 class Priority(IntEnum):
     """Who goes first when several tasks are ready; within a priority, first come, first served."""
 
