@@ -119,6 +119,17 @@ class Cpu:
             self._stack.parent = getcurrent()
             self._stack.throw(reset)
 
+    def release(self) -> None:
+        """Gives the stack back, which would keep the whole world in memory; one with a turn on it when that ends."""
+        stack, self._stack = self._stack, None
+        if stack is None or stack.dead or stack is getcurrent():
+            return
+        try:
+            stack.parent = getcurrent()
+        except ValueError:
+            return  # made by another thread, which alone can end it
+        stack.throw()  # a GreenletExit, of which nobody hears
+
     def restart(self) -> None:
         """Begins anew at world time, with nothing owed."""
         self.now_ns = self.world.now_ns
@@ -127,10 +138,13 @@ class Cpu:
 
     def _live(self) -> None:
         """What happens on the CPU's stack: turn after turn, as making a stack costs twenty times what entering does."""
+        stack = getcurrent()
         while True:
             turn, self._turn = self._turn, None
             assert turn is not None
             turn()
+            if stack is not self._stack:
+                return
             self._leave()
 
     def _leave(self) -> None:

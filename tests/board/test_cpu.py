@@ -124,6 +124,17 @@ def test_the_world_may_be_stepped_by_another_thread_between_two_turns(clock, cpu
     assert ran == [0, 7]
 
 
+def test_a_stack_may_be_given_back_before_during_and_after_a_turn(clock, cpu):
+    ran = []
+    cpu.release()
+    clock.at(0, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
+    clock.at(1, lambda: cpu.run(cpu.release))
+    clock.at(2, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
+    clock.run_until(10)
+    cpu.release()
+    assert ran == [0, 2]
+
+
 def test_the_watchdog_is_asked_only_after_its_deadline(cpu):
     cpu.watchdog = watchdog = FakeWatchdog(deadline_ns=1_000)
     cpu.spend(200)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -285,3 +287,15 @@ def test_a_peer_sees_the_reset_when_power_goes_and_the_silence_when_nothing_come
     gateway.power_off()
     with pytest.raises(ConnectionResetError):
         peer.read()
+
+
+@pytest.mark.parametrize("factory", ["v7", "upgraded"])
+def test_nothing_is_left_in_memory_of_a_bench_that_was_closed(factory):
+    with Bench(seed=1) as bench:
+        gateway = bench.gateway(factory=factory, card="ram")
+        gateway.power_on()
+        bench.run_for(ms=1_003)
+    alive = weakref.ref(bench)
+    del bench, gateway
+    gc.collect()
+    assert alive() is None
