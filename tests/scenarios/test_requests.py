@@ -164,7 +164,7 @@ def test_power_cut_at_every_flash_step_of_an_answer_leaves_the_request_or_the_ce
             left -= 1
             if left == 0:
                 gateway.board.power_off()
-                raise PowerLoss(f"{kind} at {address}")
+                raise PowerLoss
 
         gateway.console.send_line("x509 servercert-upload")
         gateway.console.expect("only a dot")

@@ -248,7 +248,7 @@ def test_power_cut_at_every_flash_step_of_an_upload_leaves_the_old_or_the_new_ch
             left -= 1
             if left == 0:
                 gateway.board.power_off()
-                raise PowerLoss(f"{kind} at {address}")
+                raise PowerLoss
 
         gateway.console.send_line(UPLOAD)
         gateway.console.expect("only a dot")
