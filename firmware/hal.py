@@ -306,6 +306,10 @@ class Stream(Protocol):
     def status(self) -> StreamStatus:
         """``open`` until both directions ended; ``refused`` and ``reset`` are final."""
 
+    @property
+    def failure(self) -> int:
+        """Why it failed, as an errno: ECONNREFUSED, ECONNRESET, ETIMEDOUT; 0 while it has not."""
+
     def read(self, nbytes: int = -1, /) -> bytes | None:
         """What has arrived; None when nothing has; ``b""`` when the other end has closed and all was read."""
 
@@ -362,6 +366,9 @@ class Model(Protocol):
 
     @property
     def has_slot(self) -> bool: ...
+
+    @property
+    def ram_bytes(self) -> int: ...
 
 
 class Hardware(Protocol):

@@ -5,6 +5,7 @@ Not pure, and not a feature: this is the one place where a ``hal.Stream``'s inte
 
 from __future__ import annotations
 
+import errno
 from typing import Protocol
 
 from firmware.errors import FirmwareError
@@ -67,7 +68,7 @@ class TcpStream:
         while self._stream.status == "connecting":
             await self._change()
         if self._stream.status != "open":
-            raise ConnectionLost(f"connection to {self.peer} was {self._stream.status}")
+            raise self._lost()
 
     async def read(self, nbytes: int = READ_BYTES) -> bytes:
         while True:
@@ -77,7 +78,7 @@ class TcpStream:
                 return data
             if data is not None:
                 if self._stream.status in ("reset", "refused"):
-                    raise ConnectionLost(f"connection to {self.peer} was {self._stream.status}")
+                    raise self._lost()
                 return b""
             await self._changed.wait()
 
@@ -87,11 +88,13 @@ class TcpStream:
             try:
                 taken = self._stream.write(data)
             except OSError as error:
+                if self._stream.failure == errno.ETIMEDOUT:
+                    raise self._lost() from None
                 raise ConnectionLost(f"connection to {self.peer} takes nothing more: {error.strerror}") from None
             data = data[taken:]
             if not taken:
                 if self._stream.status != "open":
-                    raise ConnectionLost(f"connection to {self.peer} was {self._stream.status}")
+                    raise self._lost()
                 await self._changed.wait()
 
     async def close(self) -> None:
@@ -100,6 +103,11 @@ class TcpStream:
     def drop(self) -> None:
         self._stream.close()
         self._stream.irq(None)
+
+    def _lost(self) -> ConnectionLost:
+        stream = self._stream
+        how = "timed out" if stream.failure == errno.ETIMEDOUT else f"was {stream.status}"
+        return ConnectionLost(f"connection to {self.peer} {how}")
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -37,7 +37,7 @@ FIRST_MAC = bytes.fromhex("0090330611ac")
 
 FACTORIES = ("v7", "upgraded")
 
-SERVICES = {80: "http", 443: "https", 1300: "h323", 5061: "sips"}
+SERVICES = {80: "http", 443: "https", 1300: "h323", 5060: "sip", 5061: "sips"}
 """Ports that the gateways' services are known by."""
 
 

@@ -9,9 +9,7 @@ when its turn comes.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
-from firmware.hal import Costs
+from firmware.hal import Costs, Model
 
 __all__ = ["connections_for_memory", "handshakes_for_key"]
 
@@ -20,9 +18,6 @@ CONNECTION_BYTES = 60 * 1_024
 
 MEMORY_SHARE = 2
 """Half of the memory for them; firmware, calls and tables need the other half. An assumption, as the RAM sizes are."""
-
-WITHOUT_MEMORY_FIGURE = 64
-"""For a board that does not say how much memory it has."""
 
 PATIENCE_S = 10
 """All handshakes together may take so long: a third of what our own TLS waits for a peer, and of what a SIP
@@ -33,18 +28,8 @@ FEWEST_HANDSHAKES, MOST_HANDSHAKES = 4, 32
 times as long for a 4096-bit key of its own as this box for one of 1024 bits."""
 
 
-@runtime_checkable
-class Memory(Protocol):
-    """A board model that says how much memory it has."""
-
-    @property
-    def ram_bytes(self) -> int: ...
-
-
-def connections_for_memory(model: object) -> int:
+def connections_for_memory(model: Model) -> int:
     """How many TLS connections fit a board's memory."""
-    if not isinstance(model, Memory):
-        return WITHOUT_MEMORY_FIGURE
     return max(1, model.ram_bytes // MEMORY_SHARE // CONNECTION_BYTES)
 
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Protocol
 
 from firmware.commands.kinds import Choice, Number
 from firmware.commands.settings import Field
 from firmware.errors import FirmwareError
-from firmware.hal import Costs, Entropy, Listener, Network, Stream
+from firmware.hal import Costs, Entropy, Listener, Model, Network, Stream
 from firmware.http import Router, serve_http
 from firmware.kernel import Kernel, Priority
 from firmware.net import READ_BYTES, ByteStream, ConnectionLost, TcpStream
@@ -68,7 +69,7 @@ Serve = Callable[[ByteStream], Awaitable[None]]
 SIP_FIELDS = (Field("tcp", Choice("off", "on"), "off", "whether devices may come without TLS, to port 5060"),)
 
 
-def service_fields(service: str, model: object) -> tuple[Field, ...]:
+def service_fields(service: str, model: Model) -> tuple[Field, ...]:
     """What can be configured of a secure service; counts for new connections.
 
     Args:
@@ -198,7 +199,7 @@ class Services:
 
         def date() -> str:
             seconds = now_s()
-            return "" if seconds is None else formatdate(seconds, usegmt=True)
+            return "" if seconds is None else date_from_seconds(seconds)
 
         def browsers() -> int:
             return LARGEST_NUMBER_OF_CONNECTIONS
@@ -318,6 +319,12 @@ class Services:
         if configured or self.presented is None:
             return configured or 1
         return handshakes_for_key(self._kernel.cpu.hz, self._costs, self.presented.key_bits)
+
+
+@lru_cache(maxsize=16)
+def date_from_seconds(seconds: int) -> str:
+    """As in a Date header (RFC 3261 20.17). In a storm many ask within one second."""
+    return formatdate(seconds, usegmt=True)
 
 
 class BegunStream:

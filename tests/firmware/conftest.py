@@ -78,6 +78,7 @@ class FakeStream:
     def __init__(self, window_bytes: int = 65_535) -> None:
         self.peer = "192.0.2.7:40000"
         self.status: str = "open"
+        self.failure = 0
         self.window_bytes = window_bytes
         self._inbox = bytearray()
         self._outbox = bytearray()
@@ -96,7 +97,7 @@ class FakeStream:
 
     def write(self, buf: bytes, /) -> int:
         if self.status != "open":
-            raise OSError(errno.EPIPE, "broken pipe")
+            raise OSError(self.failure or errno.EPIPE, "broken pipe")
         taken = bytes(buf[: max(0, self.window_bytes - len(self._outbox))])
         self._outbox += taken
         return len(taken)
@@ -120,9 +121,10 @@ class FakeStream:
         self._ended = True
         self._notify()
 
-    def reset(self) -> None:
+    def reset(self, failure: int = errno.ECONNRESET) -> None:
         """The connection breaks."""
         self.status = "reset"
+        self.failure = failure
         self._inbox.clear()
         self._notify()
 

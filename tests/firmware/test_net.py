@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from firmware.net import ConnectionLost, discard
@@ -46,6 +48,15 @@ def test_a_writer_that_waits_for_room_hears_of_the_reset(service_board):
     stream.reset()
     with pytest.raises(ConnectionLost):
         service_board.settle()
+
+
+def test_a_connection_that_was_given_up_says_that_it_timed_out(service_board):
+    for use in (lambda tcp: tcp.read(), lambda tcp: tcp.write(b"x")):
+        stream = service_board.stream()
+        tcp = service_board.tcp(stream)
+        stream.reset(errno.ETIMEDOUT)
+        with pytest.raises(ConnectionLost, match=r"^connection to 192\.0\.2\.7:40000 timed out$"):
+            service_board.result(service_board.spawn(use(tcp)))
 
 
 def test_a_connection_that_is_refused_says_so(service_board):

@@ -107,7 +107,7 @@ def test_state_is_what_can_be_seen_from_outside(fake_bench: Bench) -> None:
     state = gateway.state()
     assert (state["power"], state["card"], state["boot"], state["name"]) == (1, 1, "operational", "IP800-06-11-ac")
     assert state["leds"]["ready"] == "green"
-    assert state["services"] == {"http": True, "https": False, "sips": False, "h323": False}
+    assert state["services"] == {"http": True, "https": False, "sips": False, "sip": False, "h323": False}
     gateway.power_off()
     assert (gateway.state()["power"], gateway.state()["leds"]["ready"]) == (0, "off")
 

@@ -69,6 +69,7 @@ class SocketStream:
         connection.setblocking(False)
         self.peer = "{}:{}".format(*connection.getpeername())
         self.status = "open"
+        self.failure = 0
         self._socket = connection
         self._handler: Callable[[], None] | None = None
 

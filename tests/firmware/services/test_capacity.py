@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import pytest
 
-from firmware.services.capacity import WITHOUT_MEMORY_FIGURE, connections_for_memory, handshakes_for_key
+from firmware.services.capacity import connections_for_memory, handshakes_for_key
 
 
 class FakeModel:
     """A board model. Not modelled: anything but its memory."""
+
+    name, product, has_slot = "ip1", "IP1", False
 
     def __init__(self, ram_kib: int) -> None:
         self.ram_bytes = ram_kib * 1_024
@@ -28,10 +30,6 @@ class FakeCosts:
 @pytest.mark.parametrize(("ram_kib", "connections"), [(32_768, 273), (65_536, 546), (131_072, 1_092), (64, 1)])
 def test_half_of_the_memory_holds_connections(ram_kib: int, connections: int) -> None:
     assert connections_for_memory(FakeModel(ram_kib)) == connections
-
-
-def test_a_board_that_does_not_say_gets_what_any_board_can_do() -> None:
-    assert connections_for_memory(object()) == WITHOUT_MEMORY_FIGURE
 
 
 @pytest.mark.parametrize(("bits", "handshakes"), [(1024, 32), (2048, 32), (3072, 12), (4096, 5)])
