@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from firmware import VERSION
 from firmware.admin import BoxView, CardView, CertificateState, LoadView, ServiceView, admin_router, entry_from_view
@@ -345,7 +346,13 @@ def _number(numbers: dict[str, object], name: str) -> int:
 
 def unix_seconds(hardware: Hardware) -> int:
     """The board's time."""
+    year, month, day, _, hour, minute, second, _ = hardware.rtc.datetime()
+    return _seconds_from_fields(year, month, day, hour, minute, second)
+
+
+@lru_cache(maxsize=16)
+def _seconds_from_fields(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    """Remembered for a few seconds that are being asked for now, on whichever board."""
     from datetime import UTC, datetime
 
-    year, month, day, _, hour, minute, second, _ = hardware.rtc.datetime()
     return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())

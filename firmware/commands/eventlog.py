@@ -31,7 +31,9 @@ class EventLog:
     def write(self, module: str, text: str) -> None:
         """Adds a line with the board's time. What is not printable in ``text`` becomes a question mark."""
         year, month, day, _, hour, minute, second, _ = self._rtc.datetime()
-        printable = "".join(character if character.isprintable() else "?" for character in text[:LINE_LIMIT])
+        printable = text[:LINE_LIMIT]
+        if not printable.isprintable():
+            printable = "".join(character if character.isprintable() else "?" for character in printable)
         line = f"{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02} {module} {printable}"
         self._lines.append(line)
         for listener in self._listeners:

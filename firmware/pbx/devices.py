@@ -9,6 +9,7 @@ Revoke List). One stored value per entry, named by its hardware id, so that each
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,8 @@ LARGEST_NUMBER = 1_000
 
 LONGEST_HARDWARE_ID = 64
 """As many characters as a certificate's common name has (RFC 5280 A.1), which it is compared with."""
+
+HARDWARE_ID = re.compile(r"[A-Za-z0-9._-]*")
 
 TLS, ANY = "tls", "any"
 
@@ -91,6 +94,6 @@ def _checked(hardware_id: str) -> str:
     text = product.upper() + dash + rest.lower()
     if not 1 <= len(text) <= LONGEST_HARDWARE_ID:
         raise CommandError(f"hardware id has {len(text)} characters, must be 1 to {LONGEST_HARDWARE_ID}")
-    if not all(character.isascii() and (character.isalnum() or character in "-_.") for character in text):
+    if not HARDWARE_ID.fullmatch(text):
         raise CommandError(f"hardware id {text[:64]!r}: letters, digits, - _ and . only")
     return text

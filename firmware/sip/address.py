@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ __all__ = ["Address", "Uri", "addresses_from_header", "uri_from_text"]
 
 LONGEST_URI = 512
 """Characters: each registered one is kept in memory; ours have some 40, those behind several proxies 200."""
+
+MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[<>,;]', re.DOTALL)
+"""A quotation, whose group is empty when it does not end, or what takes an address apart outside of quotations."""
+
+NOT_IN_URI = re.compile(r'[\s<>"]')
 
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 """RFC 3261 19.1.2."""
@@ -99,7 +105,7 @@ def _address(text: str) -> Address:
 
 
 def _checked(uri: str, parameters: list[str]) -> Address:
-    if not uri or any(character.isspace() or character in '<>"' for character in uri):
+    if not uri or NOT_IN_URI.search(uri):
         raise SipError(400, "address holds no uri")
     if len(uri) > LONGEST_URI:
         raise SipError(400, f"uri of {len(uri)} characters, limit {LONGEST_URI}")
@@ -119,7 +125,7 @@ def _bracketed(text: str) -> tuple[bool, str]:
     if '"' not in text:  # nearly always
         _, bracket, behind = text.partition("<")
         return bool(bracket), behind
-    for index, character in _bare(text):
+    for index, character in marks(text):
         if character == "<":
             return True, text[index + 1 :]
     return False, ""
@@ -131,7 +137,7 @@ def _split(text: str, separator: str) -> Iterator[str]:
         yield text
         return
     start = depth = 0
-    for index, character in _bare(text):
+    for index, character in marks(text):
         if character == "<":
             depth += 1
         elif character == ">":
@@ -142,20 +148,17 @@ def _split(text: str, separator: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _bare(text: str) -> Iterator[tuple[int, str]]:
-    """(index, character) of what is not quoted. SipError 400 when a quotation does not end."""
-    quoted = escaped = False
-    for index, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted and character == "\\":
-            escaped = True
-        elif character == '"':
-            quoted = not quoted
-        elif not quoted:
-            yield index, character
-    if quoted:
-        raise SipError(400, "address with a quotation that does not end")
+def marks(text: str) -> Iterator[tuple[int, str]]:
+    """(index, character) of each bracket, comma and semicolon that is not quoted.
+
+    SipError 400 when a quotation does not end.
+    """
+    for mark in MARKS.finditer(text):
+        end_quote = mark[1]
+        if end_quote is None:
+            yield mark.start(), mark[0]
+        elif not end_quote:
+            raise SipError(400, "address with a quotation that does not end")
 
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:

@@ -133,9 +133,11 @@ class Framer:
         return None
 
     def _complete(self, message: SipRequest | SipResponse | Fault) -> Item:
+        self._waiting = None
+        if not self._body_bytes:
+            return message
         body = bytes(self._buffer[: self._body_bytes])
         del self._buffer[: self._body_bytes]
-        self._waiting = None
         return replace(message, body=body) if isinstance(message, SipRequest) else message
 
     def _too_long(self) -> Fault:

@@ -7,7 +7,7 @@ of headers are read in any case and in their compact forms (7.3.3); folded lines
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from firmware.sip.errors import SipError
 
@@ -82,6 +82,16 @@ FOLD = re.compile(r"\r\n[ \t]+")
 TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 """RFC 3261 25.1."""
 
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f]")
+"""What no header value may hold: control characters other than the tab."""
+
+USUAL = (
+    *("Accept", "Allow", "Call-ID", "Contact", "Content-Length", "Content-Type", "CSeq", "Date", "Event", "Expires"),
+    *("From", "Max-Forwards", "Min-Expires", "Require", "Server", "Supported", "To", "User-Agent", "Via"),
+)
+USUAL_NAMES = {name: name.lower() for name in USUAL}
+"""Names as nearly everybody writes them, ourselves included: these need no look at each of their characters."""
+
 
 class Headers:
     """Looking things up in what follows a start line."""
@@ -91,16 +101,19 @@ class Headers:
 
     def first(self, name: str) -> str | None:
         """The first value of a header; None when it is not there."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""
-        return tuple(value for key, value in self.headers if key == name)
+        return tuple([value for key, value in self.headers if key == name])
 
     def tokens(self, name: str) -> tuple[str, ...]:
         """The comma-separated words of a header."""
-        words = (word.strip() for value in self.all(name) for word in value.split(","))
-        return tuple(word for word in words if word)
+        words = [word.strip() for value in self.all(name) for word in value.split(",")]
+        return tuple(filter(None, words))
 
     @property
     def body_bytes(self) -> int:
@@ -125,11 +138,13 @@ class SipRequest(Headers):
 
     def received_from(self, peer: str) -> SipRequest:
         """The same request, its topmost Via completed with where it came from (``host:port``)."""
-        index = next((index for index, (name, _) in enumerate(self.headers) if name == "via"), None)
-        if index is None:
-            return self
-        via = ("via", received_via(self.headers[index][1], peer))
-        return replace(self, headers=(*self.headers[:index], via, *self.headers[index + 1 :]))
+        headers = self.headers
+        for index, (name, value) in enumerate(headers):
+            if name == "via":
+                via = ("via", received_via(value, peer))
+                changed = (*headers[:index], via, *headers[index + 1 :])
+                return SipRequest(self.method, self.uri, self.version, changed, self.body)
+        return self
 
 
 @dataclass(frozen=True)
@@ -186,21 +201,28 @@ def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
         if not line:
             continue
         raw_name, colon, value = line.partition(":")
-        name = raw_name.strip().lower()
-        if not colon or not name or not set(name) <= TOKEN:
+        name = USUAL_NAMES.get(raw_name) or _name(raw_name)
+        if not colon or not name:
             problem = problem or "a header line has no name"
             continue
-        if any(ord(character) < 32 and character != "\t" for character in value):
+        if not value.isprintable() and CONTROL.search(value):  # the first nearly always says enough
             problem = problem or f"header {name} holds control characters"
             continue
         if len(headers) >= MAX_HEADERS:
             return tuple(headers), problem or f"more than {MAX_HEADERS} headers"
         headers.append((COMPACT.get(name, name), value.strip()))
     names = [name for name, _ in headers]
-    repeated = next((name for name in ONCE if names.count(name) > 1), None)
-    if repeated is not None:
-        problem = problem or f"header {repeated} occurs more than once"
+    if len(set(names)) < len(names):
+        repeated = next((name for name in ONCE if names.count(name) > 1), None)
+        if repeated is not None:
+            problem = problem or f"header {repeated} occurs more than once"
     return tuple(headers), problem
+
+
+def _name(text: str) -> str:
+    """A header's name in lower case; empty when it is none."""
+    name = text.strip().lower()
+    return name if set(name) <= TOKEN else ""
 
 
 def response_bytes(
@@ -246,5 +268,7 @@ def received_via(value: str, peer: str) -> str:
 def tagged(address: str, tag: str) -> str:
     """``address`` with a tag, unless it has one: parameters begin behind the angle brackets, if there are any."""
     parameters = address.rpartition(">")[2] if ">" in address else address.partition(";")[2]
+    if not parameters:  # nearly always: a request that begins something
+        return f"{address};tag={tag}"
     names = {parameter.partition("=")[0].strip().lower() for parameter in parameters.split(";")}
     return address if "tag" in names else f"{address};tag={tag}"

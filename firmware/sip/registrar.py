@@ -263,7 +263,7 @@ def _who(request: SipRequest) -> tuple[str, str]:
     uri = uri_from_text(to.uri)
     if not uri.user:
         raise SipError(400, "to names no user")
-    if uri_from_text(sender.uri).key != uri.key:
+    if sender.uri != to.uri and uri_from_text(sender.uri).key != uri.key:
         raise SipError(403, "from differs from to")  # nobody registers for others here
     return uri.user, to.uri
 
@@ -286,7 +286,7 @@ def _identity(contact: Address) -> tuple[object, str]:
     instance, number = contact.parameter("+sip.instance"), contact.parameter("reg-id")
     if instance is None:
         return uri.key, ""
-    if len(instance) > LONGEST_LABEL or any(character in '"\\' for character in instance):
+    if len(instance) > LONGEST_LABEL or '"' in instance or "\\" in instance:
         raise SipError(400, f"instance must be at most {LONGEST_LABEL} characters without quotes")
     label = f';+sip.instance="{instance}"'
     if number is None:

@@ -66,9 +66,11 @@ async def serve_sip(
         while data := await _read(kernel, stream, framer, flow):
             await kernel.work(costs.parse(len(data)), "parse")
             for item in framer.feed(data):
+                dated = ""
                 if register is not None and isinstance(item, SipRequest) and item.method == "REGISTER":
                     await kernel.work(costs.command, "sip")
-                reply = _reply(item, stream.peer, entropy.randbytes(TAG_BYTES).hex(), server, register, date())
+                    dated = date()
+                reply = _reply(item, stream.peer, entropy.randbytes(TAG_BYTES).hex(), server, register, dated)
                 if isinstance(item, Fault):
                     log(f"sip message from {stream.peer} refused: {item.error}")
                 if reply is not None:

@@ -38,6 +38,7 @@ record that fails its checksums is rotten or was only cut short is told by the m
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class Store:
         self._generation = 0
         self._end = 0
         self._index: dict[str, _Place] = {}
+        self._sorted: list[str] | None = None  # the names in the index; None: they have changed
         self._live_bytes = 0
         self._repairs: list[str] = []
 
@@ -129,7 +131,11 @@ class Store:
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin with ``prefix``, sorted; those with damaged values too."""
         self._mounted()
-        return sorted(name for name in self._index if name.startswith(prefix))
+        if self._sorted is None:
+            self._sorted = sorted(self._index)
+        begin = bisect_left(self._sorted, prefix)
+        end = bisect_left(self._sorted, True, begin, key=lambda name: not name.startswith(prefix))
+        return self._sorted[begin:end]
 
     @property
     def free_bytes(self) -> int:
@@ -197,7 +203,7 @@ class Store:
             self._format()
             live = [(1, self._banks[0])]
         self._generation, bank = max(live, key=lambda pair: pair[0])
-        self._index, self._live_bytes = {}, 0
+        self._index, self._sorted, self._live_bytes = {}, None, 0
         self._scan(bank)
         self._active = bank
         other = self._other(bank)
@@ -300,6 +306,7 @@ class Store:
         """Makes ``place`` the word on its name, and scrubs what it replaces."""
         entry = place.entry
         old = self._index.pop(entry.name, None)
+        self._sorted = None
         if old is not None:
             self._live_bytes -= records.record_size([old.entry])
             if old.entry.kind is Kind.SECRET and bank.zero(old.offset, old.entry.size) and self._active is None:
@@ -336,7 +343,7 @@ class Store:
         new.activate(generation)
         # Should the new header rot, the old bank must not be taken for the state of things.
         old.disown()
-        self._active, self._generation, self._index = new, generation, index
+        self._active, self._generation, self._index, self._sorted = new, generation, index, None
         self._live_bytes, self._end = live_bytes, offset
         for place in old_index.values():
             if place.entry.kind is Kind.SECRET:

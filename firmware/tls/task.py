@@ -22,7 +22,7 @@ from firmware.tls.credentials import Credentials
 from firmware.tls.engine import Engine, State, Step
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judgement, PeerCheck, Role
-from firmware.tls.messages import Alert, alert_sentence
+from firmware.tls.messages import Alert, TlsEvent, alert_sentence
 from firmware.tls.profiles import DEFAULT_PROFILE, Profile
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ T = TypeVar("T")
 
 HANDSHAKE_MS = 30_000
 """How long a peer may keep us waiting during its handshake, all waits together: one that says nothing holds memory.
-Our own work does not count. After a power cut many peers come at once, a 4096-bit key takes 1.9 s of a 200 MHz CPU for
-each of them, and giving them up for that would only make them come again."""
+One time for the whole handshake, as TLS stacks have it, so a client that stands in a busy server's line loses its
+patience there, too: that limits how many can be served after a power cut. Our own work does not count. Then many peers
+come at once, a 4096-bit key takes 1.9 s of a 200 MHz CPU for each of them, and giving them up for that would only make
+them come again."""
 
 CLOSE_MS = 1_000
 """How long a close_notify may wait for room in the peer's window."""
@@ -90,8 +92,7 @@ class TlsStream:
         self.peer = wire.peer
         self.handshake_cycles = 0
         """Cycles charged for the handshake."""
-        self.events: list[str] = []
-        """Messages and alerts so far, ours with ``>`` in front: ``<Certificate``, ``>alert unknown_ca``."""
+        self._events: list[TlsEvent] = []
         self._check = check
         self._judged = False
         self._kernel = kernel
@@ -122,6 +123,11 @@ class TlsStream:
     def judgement(self) -> Judgement | None:
         """What was said of them; None where nobody judged, or there was nothing to judge."""
         return self._engine.judgement
+
+    @property
+    def events(self) -> list[str]:
+        """Messages and alerts so far, ours with ``>`` in front: ``<Certificate``, ``>alert unknown_ca``."""
+        return [str(event) for event in self._events]
 
     @property
     def failure(self) -> str:
@@ -210,8 +216,8 @@ class TlsStream:
             await self._pay(self._meter.records(len(step.plaintext)))
             self._keep(step.plaintext)
         for event in step.events:
-            if len(self.events) < KEPT_EVENTS:
-                self.events.append(str(event))
+            if len(self._events) < KEPT_EVENTS:
+                self._events.append(event)
             if isinstance(event, Alert) and event.name != "close_notify":
                 self._log(alert_sentence(event, self.peer))
         if step.output:
@@ -224,11 +230,12 @@ class TlsStream:
 
     async def _pay_handshake(self, step: Step) -> None:
         await self._pay(self._meter.handshake(step.events))
-        await self._tell_judgement()
+        if not self._judged:
+            await self._tell_judgement()
 
     async def _tell_judgement(self) -> None:
         judgement = self._engine.judgement
-        if judgement is None or self._judged or self._check is None:
+        if judgement is None or self._check is None:
             return
         self._judged = True
         await self._pay(judgement.charges)
@@ -246,14 +253,18 @@ class TlsStream:
             self._patience_ns -= self._kernel.now_ns - began_ns
 
     async def _pay(self, charges: Iterable[Charge]) -> None:
+        kernel = self._kernel
+        if self._handshake_done:
+            for kind, cycles in charges:
+                await kernel.work(cycles, kind)
+            return
         for kind, cycles in charges:
-            if not self._handshake_done:
-                self.handshake_cycles += cycles
-            if self._kernel.spans is None or self._handshake_done:
-                await self._kernel.work(cycles, kind)
+            self.handshake_cycles += cycles
+            if kernel.spans is None:
+                await kernel.work(cycles, kind)
             else:
-                with span(self._kernel, self.peer, kind):
-                    await self._kernel.work(cycles, kind)
+                with span(kernel, self.peer, kind):
+                    await kernel.work(cycles, kind)
 
     def _keep(self, plaintext: bytes) -> None:
         self._unread += plaintext
@@ -291,13 +302,15 @@ async def accept_tls(
     try:
         meter = CostMeter(costs, credentials, judged=check is not None)
 
+        context = contexts.server(credentials, profile, check)
+
         def context_for_name(name: str | None) -> SSL.Context:
             found = credentials_for(name) if credentials_for is not None else None
             meter.credentials = found or credentials
-            return contexts.server(meter.credentials, profile, check)
+            return context if found is None else contexts.server(found, profile, check)
 
         engine = Engine(
-            contexts.server(credentials, profile, check),
+            context,
             Role.SERVER,
             judge=check.judge if check is not None else None,
             context_for_name=context_for_name if credentials_for is not None else None,

@@ -60,7 +60,13 @@ def test_a_device_has_one_entry_only(devices: DeviceList) -> None:
 
 @pytest.mark.parametrize(
     ("hardware_id", "reason"),
-    [("", "0 characters"), ("a" * 65, "65 characters, must be 1 to 64"), ("IP232/30", "letters, digits")],
+    [
+        ("", "0 characters"),
+        ("a" * 65, "65 characters, must be 1 to 64"),
+        ("IP232/30", "letters, digits"),
+        ("IP232-30\n-00", "letters, digits"),
+        ("IP232-3²", "letters, digits"),
+    ],
 )
 def test_a_hardware_id_that_cannot_be_one_is_refused(devices: DeviceList, hardware_id: str, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):

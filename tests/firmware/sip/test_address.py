@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.sip.address import LONGEST_URI, Address, addresses_from_header, uri_from_text
+from firmware.sip.address import LONGEST_URI, Address, addresses_from_header, marks, uri_from_text
 from firmware.sip.errors import SipError
 
 
@@ -89,3 +89,40 @@ def test_whatever_comes_is_read_or_refused(text: str) -> None:
         except SipError as error:
             status = error.status
         assert status in (400, 416)
+
+
+def marks_by_character(text: str) -> tuple[list[tuple[int, str]], bool]:
+    """RFC 3261 25.1, quoted-string, one character after the other; and whether the last quotation ends."""
+    found, quoted, escaped = [], False, False
+    for index, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif not quoted and character in "<>,;":
+            found.append((index, character))
+    return found, not quoted
+
+
+@given(st.text(alphabet='"\\<>,;a\n', max_size=40))
+def test_quotations_are_passed_over_as_the_grammar_has_them(text: str) -> None:
+    found: list[tuple[int, str]] = []
+    ends = True
+    try:
+        for mark in marks(text):
+            found.append(mark)
+    except SipError:
+        ends = False
+    assert (found, ends) == marks_by_character(text)
+
+
+@given(st.characters())
+def test_a_uri_holds_no_blank_of_any_kind_no_quote_and_no_bracket(character: str) -> None:
+    fits = not character.isspace() and character not in '<>"'
+    try:
+        read = [address.uri for address in addresses_from_header(f"<sip:a{character}b@box>")]
+    except SipError:
+        read = []
+    assert (read == [f"sip:a{character}b@box"]) == fits

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware.sip import SipError, SipRequest, SipResponse, parse_head, response_bytes
-from firmware.sip.message import received_via, tagged
+from firmware.sip.message import TOKEN, USUAL, received_via, tagged
 
 HEAD = (
     "OPTIONS sip:box.example SIP/2.0\r\n"
@@ -142,3 +144,28 @@ def test_to_gets_a_tag_only_where_it_has_none(address, expected):
 )
 def test_via_says_where_the_request_really_came_from(via, expected):
     assert received_via(via, "192.0.2.7:40000") == expected
+
+
+PIECES = st.sampled_from([*USUAL, *"v\t \x00\x1f\x7f:;a\u00e9\u2003\ud7ff", "\r\n ", "X-", "ﬀ"])
+
+
+@given(st.lists(PIECES, max_size=3).map("".join), st.lists(PIECES, max_size=6).map("".join))
+def test_what_a_header_may_consist_of_is_decided_character_by_character(raw_name, raw_value):
+    line = f"{raw_name}:{raw_value}".replace("\r\n ", " ")
+    name, _, value = line.partition(":")
+    named = bool(name.strip()) and set(name.strip().lower()) <= TOKEN
+    clean = all(ord(character) >= 32 or character == "\t" for character in value)
+    problem = f"header {name.strip().lower()} holds control characters" if named else "a header line has no name"
+    found = ""
+    try:
+        headers = parse_head(f"OPTIONS sip:x SIP/2.0\r\n{raw_name}:{raw_value}".encode()).headers
+    except SipError as error:
+        found, headers = str(error), error.request.headers
+    fits = named and clean
+    assert (found, [header[1] for header in headers]) == (("", [value.strip()]) if fits else (problem, []))
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_usual_name_is_read_as_in_any_other_case(name):
+    usual, other = (parse_head(f"OPTIONS sip:x SIP/2.0\r\n{each}: 1".encode()) for each in (name, name.swapcase()))
+    assert usual.headers == other.headers == ((name.lower(), "1"),)

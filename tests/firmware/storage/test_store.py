@@ -57,6 +57,26 @@ def test_names_are_sorted_and_chosen_by_prefix(flash: Any) -> None:
     assert store.names("b/") == ["b/1", "b/2"]
 
 
+def test_names_begin_with_the_prefix_whatever_stands_beside_them(flash: Any) -> None:
+    store = store_on(flash)
+    store.commit(dict.fromkeys(["b", "b.", "b/", "b/\U0010ffff", "b/z", "b0", "a/b/", "c"], b""))
+    assert store.names("b/") == ["b/", "b/z", "b/\U0010ffff"]
+    assert store.names("bb") == store.names("d") == []
+
+
+def test_names_are_those_of_now_and_a_list_of_the_callers_own(flash: Any) -> None:
+    store = store_on(flash)
+    store.commit({"a": b"1", "b": b"2"})
+    store.names().clear()
+    assert store.names() == ["a", "b"]
+    store.commit({"c": b"3", "a": None})
+    assert store.names() == ["b", "c"]
+    store.clear(keep="c")
+    assert store.names() == ["c"]
+    store.format()
+    assert store.names() == []
+
+
 def test_a_removed_name_is_gone_after_the_next_boot(flash: Any) -> None:
     store = store_on(flash)
     store.commit({"request": b"pending", "chain": b"old"})
