@@ -69,9 +69,11 @@ class Recorder:
         self.registered = 0
         self.ever_registered = 0
         self.overflows = 0
-        self.watchdog_resets = 0
+        self._bitten = 0  # phones
         self._bench = bench
         self._registrar = registrar
+        self._name = registrar.name
+        self._reckon = self.meter.event
         self._connections = self.meter.queues["connections"]
         self._handlers = {
             "attempt": self._attempt,
@@ -108,6 +110,11 @@ class Recorder:
         return [time_ns for time_ns in times if time_ns is not None]
 
     @property
+    def watchdog_resets(self) -> int:
+        """Of everybody."""
+        return self._bitten + self.meter.resets[WATCHDOG]
+
+    @property
     def timeouts(self) -> dict[str, int]:
         """How many, by kind."""
         return {
@@ -128,25 +135,29 @@ class Recorder:
             self.meter.attach()
 
     def _event(self, event: TraceEvent) -> None:
-        time_ns, board, kind, name, value = event
-        if board == self._registrar.name:
-            if kind == KIND:
+        """Hears of everything, most of which is not for us: written for speed."""
+        if event[1] == self._name:
+            if event[2] == KIND:
                 self._registrar_says(event)
             else:
-                self.meter.event(event)
-        elif kind == KIND:
-            handler = self._handlers.get(name)
-            phone = self.phones[board]
-            if handler is None:
-                return
-            if time_ns >= self.zero_ns:
-                handler(phone, time_ns - self.zero_ns, str(value))
-            elif name == "attempt":
-                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 1, 0, 0
-            else:
-                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 0, None, None
-        if kind == "reset" and name == WATCHDOG:
-            self.watchdog_resets += 1
+                self._reckon(event)
+        elif event[2] == KIND:
+            self._phone_says(event)
+        elif event[2] == "reset" and event[3] == WATCHDOG:
+            self._bitten += 1
+
+    def _phone_says(self, event: TraceEvent) -> None:
+        time_ns, board, _, name, value = event
+        handler = self._handlers.get(name)
+        if handler is None:
+            return
+        phone = self.phones[board]
+        if time_ns >= self.zero_ns:
+            handler(phone, time_ns - self.zero_ns, str(value))
+        elif name == "attempt":
+            phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 1, 0, 0
+        else:
+            phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 0, None, None
 
     def _registrar_says(self, event: TraceEvent) -> None:
         if event.name == "queue":

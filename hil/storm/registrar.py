@@ -8,7 +8,7 @@ even where the registrar does not know.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from board.trace import TraceEvent
@@ -24,6 +24,14 @@ HANDSHAKE = "tls server handshake"
 
 SAMPLE_NS = 10_000_000
 """Queue lengths are sampled this often in virtual time."""
+
+CHARGE = "charge:"
+
+ENDS = ("task", "reset")
+"""With these a turn is over."""
+
+LONGEST_ROW_NS = 10_000_000
+"""Turns that follow one another are reckoned as one up to that length: a tenth of what the load is told by."""
 
 BATCH = 2_000
 """So many events are reckoned at a time."""
@@ -50,6 +58,19 @@ class Shake:
     """Whether the phone found the connection open in the end."""
 
 
+@dataclass
+class Row:
+    """Turns of any tasks that followed one another without a gap."""
+
+    began_ns: int
+    until_ns: int = 0
+    cycles: dict[str, int] = field(default_factory=dict)
+    """By kind of charge."""
+
+    def __post_init__(self) -> None:
+        self.until_ns = self.began_ns
+
+
 class RegistrarMeter:
     """Listens to one gateway; times are counted from ``zero_ns``."""
 
@@ -73,7 +94,7 @@ class RegistrarMeter:
         self._kernel: Kernel | None = None
         self._ready = tuple(self.queues[name] for name in READY)
         self._sample_ns = 0
-        self._until_ns = 0  # end of the last turn
+        self._until_ns = zero_ns  # end of the last turn
         self._waiting = self.queues["handshakes"]
         self.attach()
 
@@ -117,45 +138,62 @@ class RegistrarMeter:
 
     def _settle(self) -> None:
         """Reckons whole turns; what is charged in the one that is going on waits for its end."""
-        fresh, self._fresh = self._fresh, []
-        zero_ns, hz, cpu_ns = self._zero_ns, self._hz, self.cpu_ns
-        charges: list[tuple[int, str, str, int]] = []
-        charged_ns = 0
-        first = 0
-        for index, (time_ns, _, kind, name, value) in enumerate(fresh):
+        fresh = self._fresh
+        whole = len(fresh)
+        while whole and fresh[whole - 1].kind not in ENDS:
+            whole -= 1
+        self._fresh = fresh[whole:]
+        del fresh[whole:]
+        row = Row(self._until_ns)  # turns without a gap: reckoned as one
+        charges: list[tuple[str, int]] = []
+        for time_ns, _, kind, name, value in fresh:
             if kind == "task":
-                began_ns, held_ns = time_ns - zero_ns, int(value)
-                if held_ns > charged_ns:
-                    cpu_ns[SWITCH] += held_ns - charged_ns
-                    charges.append((began_ns, name, SWITCH, held_ns - charged_ns))
-                if began_ns > self._until_ns:
-                    self._rest()
-                self._until_ns = began_ns + held_ns
-                self.busy_ns += held_ns
-                self._load.add(began_ns, held_ns, charges)
+                if time_ns != row.until_ns or row.until_ns - row.began_ns > LONGEST_ROW_NS:
+                    self._reckon(row)
+                    row = Row(time_ns)
+                row.until_ns = time_ns + value  # type: ignore[operator]
+                cycles = row.cycles
+                for charged, amount in charges:
+                    cycles[charged] = cycles.get(charged, 0) + amount
                 charges.clear()
-                charged_ns, first = 0, index + 1
-            elif kind[:7] == "charge:":
-                duration_ns = int(value) * 1_000_000_000 // hz
-                charges.append((time_ns - zero_ns, name, kind[7:], duration_ns))
-                cpu_ns[kind[7:]] += duration_ns
-                charged_ns += duration_ns
+            elif kind[:7] == CHARGE:
+                charges.append((kind, value))  # type: ignore[arg-type]
             elif kind == SAMPLE:
                 for gauge, number in zip(self._ready, name.split(), strict=True):
-                    gauge.set(time_ns - zero_ns, int(number))
+                    gauge.set(time_ns - self._zero_ns, int(number))
             elif kind == "reset":
                 self.resets[name] += 1
                 charges.clear()
-                charged_ns, first = 0, index + 1
+        self._reckon(row)
+
+    def _reckon(self, row: Row) -> None:
+        """Books turns that followed one another."""
+        held_ns = row.until_ns - row.began_ns
+        if not held_ns:
+            return
+        began_ns = row.began_ns - self._zero_ns
+        if row.began_ns > self._until_ns:
+            self._rest()
+        self._until_ns = row.until_ns
+        self.busy_ns += held_ns
+        charges: list[tuple[int, str, str, int]] = []
+        at_ns = began_ns
+        for kind, cycles in row.cycles.items():
+            duration_ns = cycles * 1_000_000_000 // self._hz
+            charges.append((at_ns, "", kind[len(CHARGE) :], duration_ns))
+            at_ns += duration_ns
+        rest_ns = began_ns + held_ns - at_ns
+        if rest_ns > 0:
+            charges.append((at_ns, "", SWITCH, rest_ns))
         for _, _, kind, duration_ns in charges:
-            cpu_ns[kind] -= duration_ns  # counted when they come again
-        self._fresh = fresh[first:] + self._fresh
+            self.cpu_ns[kind] += duration_ns
+        self._load.add(began_ns, held_ns, charges)
 
     def _rest(self) -> None:
         """The CPU had nothing to do until now: nobody was ready when the last turn ended."""
         for gauge in self._ready:
             if gauge.value:
-                gauge.set(self._until_ns, 0)
+                gauge.set(self._until_ns - self._zero_ns, 0)
 
     def _charged_ns(self) -> int:
         """What was charged so far in the turn that is going on."""
@@ -163,7 +201,7 @@ class RegistrarMeter:
         for _, _, kind, _, value in reversed(self._fresh):
             if kind == "task":
                 break
-            if kind[:7] == "charge:":
+            if kind[:7] == CHARGE:
                 cycles += int(value)
         return cycles * 1_000_000_000 // self._hz
 
