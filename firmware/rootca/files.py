@@ -5,6 +5,8 @@ r"""The files of the CA on the card, and what they say. Pure: bytes in, state ou
     /CA/cacert.pem      certificate of the root CA (PEM)            as the reference text lists them, and as
     /CA/cakey.pem       private key of the root CA (PEM)            ``openssl ca`` on a PC reads them
     /CA/serial.txt      the next serial number (hex string)
+    /CA/serial.txt.new  left by ``openssl ca``: the number that follows the one that it used last
+    /CA/serial.txt.old  and the one before
     /CABAK/...          the same three: one destroyed directory sector cannot take both
     /CABAK/pad.bin      rewritten after whatever must not be forgotten: pushes it out of what a card may still forget
     /BACKUP/*.pem       device certificates issued with "Backup on CF card": key and chain in one file
@@ -14,7 +16,8 @@ The copies are equal, or one of them is older or damaged: then the better one co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from firmware.errors import CertificateError
@@ -33,6 +36,11 @@ COPY = "/CABAK"
 DIRECTORIES = (COPY, PRIMARY)
 """In the order in which they are written: a name in ``/CA`` is promised only once its copy exists."""
 
+LEFT_BY_PC = (f"{PRIMARY}/{SERIAL}.new", f"{PRIMARY}/{SERIAL}.old")
+"""``openssl ca`` writes the next number to ``.new``, then the certificate, and only then renames ``serial.txt`` to
+``.old`` and ``.new`` to ``serial.txt`` (OpenSSL, ``apps/ca.c``). A card that is pulled from the PC in between tells by
+these what the PC may have used."""
+
 PAD = "/CABAK/pad.bin"
 PAD_SECTORS = 32
 """Industrial cards promise to lose at most the last 32 acknowledged sectors in a cut (Swissbit C-440 data sheet)."""
@@ -47,7 +55,8 @@ LARGEST_FILE_BYTES = 16_384
 """More than a 4096-bit key with its certificate; what is larger is not ours."""
 
 Files = Mapping[str, bytes | None]
-"""Content by path, None for a file that is not there, empty for one that cannot be read; the paths of ``paths``."""
+"""Content by path, None for a file that is not there, empty for one that cannot be read; the paths of ``paths`` and of
+``LEFT_BY_PC``."""
 
 
 def paths() -> list[str]:
@@ -138,6 +147,8 @@ def _pair(files: Files, directory: str) -> tuple[Certificate, PrivateKey]:
 def _next_serial(files: Files, damaged: set[str]) -> int:
     """The highest number that any readable copy names: no number below it may be issued again.
 
+    What an interrupted ``openssl ca`` left counts, too.
+
     Our own numbers are safe from a forgetful card by the padding that follows them. A copy that is damaged, or missing
     beside its key, is another matter: it may have been the newer one, so numbers are left out (``SERIAL_GAP``).
     Unusable copies are added to ``damaged``.
@@ -160,4 +171,13 @@ def _next_serial(files: Files, damaged: set[str]) -> int:
                 gap = SERIAL_GAP
     if not numbers:
         raise CertificateError("; ".join(problems))
-    return max(numbers) + gap
+    return max((max(numbers) + gap, *_left_by_pc(files)))
+
+
+def _left_by_pc(files: Files) -> Iterator[int]:
+    """The numbers that an interrupted ``openssl ca`` left; what is no number says nothing."""
+    for path in LEFT_BY_PC:
+        content = files.get(path)
+        if content is not None:
+            with suppress(CertificateError):
+                yield serial_from_file(content)

@@ -41,6 +41,7 @@ from firmware.rootca.files import (
     DIRECTORIES,
     KEY,
     LARGEST_FILE_BYTES,
+    LEFT_BY_PC,
     NAMES,
     PAD,
     PAD_SECTORS,
@@ -128,7 +129,7 @@ class RootCa:
 
     async def _read(self, volume: Volume) -> Files:
         files: dict[str, bytes | None] = {}
-        for path in paths():
+        for path in (*paths(), *LEFT_BY_PC):
             with booked(self._kernel, "card"):
                 files[path] = _content(volume, path)
             await self._kernel.switch()

@@ -169,6 +169,29 @@ def test_a_pc_that_forgets_to_put_the_number_back_costs_no_number_of_the_boards(
     assert box.issue() == [4]
 
 
+def test_a_card_pulled_from_the_pc_before_it_put_its_files_in_order_costs_no_number(box: Board, pc: Pc) -> None:
+    # openssl writes serial.txt.new and the certificates first, and renames the files at the end: never reached here.
+    assert box.issue() + pc.sign(2) == [1, 2, 3]
+    ca = pc.drive / "CA"
+    (ca / "serial.txt").rename(ca / "serial.txt.new")
+    (ca / "serial.txt.old").rename(ca / "serial.txt")
+    pc.run("mdel", "-i", pc.image, "::/CA/serial.txt.old")
+    pc.run("mcopy", "-o", "-i", pc.image, ca / "serial.txt", ca / "serial.txt.new", "::/CA/")
+    assert (pc.on_card("/CA/serial.txt"), pc.on_card("/CA/serial.txt.new")) == ("03\n", "04\n")
+    assert box.issue() == [4]
+    assert pc.sign() + box.issue() == [5, 6]
+    pc.check()
+
+
+@pytest.mark.parametrize("text", ["a\n", "0a\n", "A", "00000A\n", "0A\r\n", " 0A \r\n\r\n", "000a"])
+def test_a_number_as_an_editor_leaves_it_is_the_number(box: Board, pc: Pc, text: str) -> None:
+    edited = pc.image.parent / "edited.txt"
+    edited.write_bytes(text.encode())
+    pc.run("mcopy", "-o", "-i", pc.image, edited, "::/CA/serial.txt")
+    assert box.issue() + pc.sign(2) + box.issue() == [0xA, 0xB, 0xC, 0xD]
+    assert pc.on_card("/CA/serial.txt") == pc.on_card("/CABAK/serial.txt") == "0E\n"
+
+
 def test_a_ca_made_on_the_pc_works_on_the_board_which_makes_its_copies(box: Board, pc: Pc, bench: Bench) -> None:
     pc.run("mdeltree", "-i", pc.image, "::/CA", "::/CABAK", "::/BACKUP")
     directory = pc.drive / "CA"

@@ -63,6 +63,25 @@ def test_the_higher_number_counts(ahead: str) -> None:
     assert list(ca.repairs.values()) == [b"0A\n"]
 
 
+@pytest.mark.parametrize("ending", ["new", "old"])
+def test_a_number_that_an_interrupted_openssl_may_have_used_is_not_used_again(ending: str) -> None:
+    # openssl ca has written serial.txt.new and the certificate; the card went before it renamed the files.
+    ca = ca_from_files({**six(), f"/CA/serial.txt.{ending}": b"0A\n"})
+    assert ca.next_serial == 10
+    assert set(ca.repairs.values()) == {b"0A\n"}
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"04\n", b"0\n"])
+def test_what_openssl_left_behind_long_ago_changes_nothing(content: bytes) -> None:
+    ca = ca_from_files({**six(), "/CA/serial.txt.new": content, "/CA/serial.txt.old": content})
+    assert (ca.next_serial, ca.repairs) == (5, {})
+
+
+def test_a_number_that_openssl_left_far_ahead_is_further_than_any_gap() -> None:
+    ca = ca_from_files({**six(), "/CA/serial.txt": None, "/CA/serial.txt.old": b"01F4\n"})
+    assert ca.next_serial == 500
+
+
 def test_what_a_person_sees_counts_when_a_pc_brought_another_ca() -> None:
     files = six() | {path: content for path, content in six("Second CA").items() if path.startswith("/CA/")}
     ca = ca_from_files(files)
