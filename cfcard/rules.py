@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-__all__ = ["ENDING", "FIRST_STATE", "Event", "Fault", "Rule", "RuleError", "Span", "error_number"]
+__all__ = ["ENDING", "FIRST_STATE", "Event", "Fault", "Rule", "RuleError", "Span", "error_number", "shown"]
 
 FIRST_STATE = 1
 """As in ``blkdebug``; a rule with state 0 holds in all of them."""
@@ -41,11 +41,20 @@ LARGEST_FACTOR = 10_000.0
 LARGEST_FREE = 1 << 28
 
 
+def shown(value: object) -> str:
+    """A value in an error's one line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # of too many digits, or nested too deep
+        return f"{type(value).__name__} too long to be shown"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 class RuleError(ValueError):
     """A rule that cannot be: ``key``, its value and what is allowed."""
 
     def __init__(self, key: str, value: object, limit: str) -> None:
-        super().__init__(f"{key} = {value!r}: {limit}")
+        super().__init__(f"{key} = {shown(value)}: {limit}")
         self.key = key
 
 

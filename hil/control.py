@@ -168,7 +168,7 @@ class ControlFace:
     def answer(self, method: str, path: str, body: str) -> str:
         """Does one request. BadRequest when it cannot be done."""
         if path not in self._reads and path not in self._writes:
-            raise BadRequest(404, f"no {path}: must be one of {', '.join({**self._reads, **self._writes})}")
+            raise BadRequest(404, f"no {path[:40]}: must be one of {', '.join({**self._reads, **self._writes})}")
         try:
             if method == "GET" and path in self._reads:
                 return self._reads[path]()
@@ -216,9 +216,10 @@ class ControlFace:
         self._gateway.save(body)
 
     def _press(self, body: str) -> None:
-        if not (body.isascii() and body.isdigit()) or not 1 <= int(body[:9]) <= LONGEST_PRESS_MS:
+        digits = body.lstrip("0") if body.isascii() and body.isdigit() else ""
+        if not 1 <= len(digits) <= len(str(LONGEST_PRESS_MS)) or int(digits) > LONGEST_PRESS_MS:
             raise BadRequest(400, f"body {body[:20]!r}: must be milliseconds, 1 to {LONGEST_PRESS_MS}")
-        self._gateway.board.press_button(int(body))
+        self._gateway.board.press_button(int(digits))
 
 
 class ControlServer:
@@ -341,6 +342,9 @@ class Exchange:
         path = request.target.decode("ascii", "replace").partition("?")[0]
         try:
             body = self._body.decode("utf-8").strip()
+            if "\0" in body:
+                # Paths go to the operating system, whose strings end there.
+                raise BadRequest(400, "body holds a zero byte")
             text, status = self._face.answer(request.method.decode(), path, body), 200
         except UnicodeDecodeError:
             text, status = "body is not UTF-8", 400
@@ -359,8 +363,10 @@ class Exchange:
         if last:
             headers.append(("connection", "close"))
         out = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
-        out += self._http.send(h11.Data(data=content)) or b""
+        if self._request is None or self._request.method != b"HEAD":
+            out += self._http.send(h11.Data(data=content)) or b""
         out += self._http.send(h11.EndOfMessage()) or b""
+        self._request = None
         try:
             self._http.start_next_cycle()
         except h11.LocalProtocolError:

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cfcard.rules import Event, Fault, Rule, RuleError, error_number, keys_of
+from cfcard.rules import Event, Fault, Rule, RuleError, error_number, keys_of, shown
 from hil.errors import EnvironmentRefused, RackMisuse
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def fault_plan_from_toml(text: str, source: str = "fault plan") -> FaultPlan:
     """The plan in a text. ``source`` is what errors call it. RackMisuse when it is none."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of more digits than Python reads are a plain ValueError
         raise RackMisuse(f"{source}: is not TOML: {' '.join(str(error).split())}") from error
     return fault_plan_from_values(values, source)
 
@@ -106,13 +106,13 @@ def fault_plan_from_values(values: Mapping[str, Any], source: str = "fault plan"
     """The plan in the tables of a file that was parsed already. RackMisuse."""
     for key in values:
         if key not in ("name", "fault"):
-            raise RackMisuse(f"{source}: {key} = {_shown(values[key])}: a plan has name and [[fault]]")
+            raise RackMisuse(f"{source}: {key} = {shown(values[key])}: a plan has name and [[fault]]")
     name = values.get("name", source.removesuffix(".toml"))
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise RackMisuse(f"{source}: name = {_shown(name)}: must be a text that is not empty")
+        raise RackMisuse(f"{source}: name = {shown(name)}: must be a text that is not empty")
     tables = values.get("fault", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise RackMisuse(f"{source}: fault = {_shown(tables)}: must be tables: [[fault]]")
+        raise RackMisuse(f"{source}: fault = {shown(tables)}: must be tables: [[fault]]")
     if len(tables) > MOST_RULES:
         raise RackMisuse(f"{source}: {len(tables)} faults: at most {MOST_RULES}")
     rules = []
@@ -121,7 +121,7 @@ def fault_plan_from_values(values: Mapping[str, Any], source: str = "fault plan"
         try:
             rules.append(rule_from_values(table))
         except RuleError as error:
-            raise RackMisuse(f"{source}: fault {number} ({_shown(what).strip(chr(39))}): {error}") from error
+            raise RackMisuse(f"{source}: fault {number} ({shown(what).strip(chr(39))}): {error}") from error
     return FaultPlan(name, tuple(rules))
 
 
@@ -171,7 +171,10 @@ def _read(key: str, value: object) -> object:
     if key == "sector":
         return _sector(value)
     if wanted is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise RuleError(key, value, "must be a number that is not so large") from None
     if type(value) is not wanted:
         raise RuleError(key, value, f"must be {_WORDS[wanted]}")
     if wanted is str and not str(value).isprintable():
@@ -201,9 +204,3 @@ def _sector(value: object) -> int | tuple[int, int]:
     if isinstance(value, list | tuple) and len(value) == 2 and all(type(place) is int for place in value):
         return value[0], value[1]
     raise RuleError("sector", value, "must be a whole number, or two of them: the first and the last")
-
-
-def _shown(value: object) -> str:
-    """A value in an error's one line."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -160,6 +160,7 @@ def test_an_image_that_cannot_be_used_changes_nothing(ask: Ask, gateway: Gateway
     assert status == 409
     assert "not a multiple of 512" in text
     assert text.count("\n") == 1
+    assert len(text) < 500
     assert gateway.card is before
     assert ask("GET", "/card/image") == (200, "ram")
 
@@ -267,12 +268,19 @@ def test_the_gateway_is_saved_where_it_is_told(ask: Ask, tmp_path: Path) -> None
         ("PUT", "/button", "-5", 400),
         ("PUT", "/button", "0", 400),
         ("PUT", "/button", "9" * 30, 400),
+        ("PUT", "/button", "0" * 9 + "9" * 12, 400),
+        ("PUT", "/card/image", "a\0b", 400),
+        ("PUT", "/save", "a\0b", 400),
+        ("GET", "/" + "a" * 9_000, "", 404),
         ("PUT", "/card/image", "", 400),
         ("PUT", "/card/image", "/dev/no-such-reader", 409),
         ("PUT", "/card/fault", "pull", 400),
         ("PUT", "/card/fault", '[[fault]]\nfault = "explode"', 400),
         ("PUT", "/card/fault", '{"fault": [', 400),
         ("PUT", "/card/fault", "[[fault]]\nat = 0", 400),
+        ("PUT", "/card/fault", "at = " + "1" * 5_000, 400),
+        ("PUT", "/card/fault", "a = " + "[" * 60_000, 400),
+        ("PUT", "/card/fault", '{"fault": "slow", "factor": 1' + "0" * 400 + "}", 400),
         ("PUT", "/power", "1" * (LONGEST_BODY + 1), 413),
     ],
 )
@@ -284,6 +292,12 @@ def test_what_is_asked_wrongly_gets_one_line_and_changes_nothing(
     assert found == status
     assert text.count("\n") == 1
     assert {**gateway.state(), "time_ns": 0, "load": None} == before
+
+
+@pytest.mark.parametrize(("path", "status"), [("/state", 405), ("/powers", 404)])
+def test_who_asks_for_the_head_alone_gets_it_and_the_connection_goes_on(ask: Ask, path: str, status: int) -> None:
+    assert ask("HEAD", path) == (status, "")
+    assert ask("GET", "/power") == (200, "1")
 
 
 def test_what_is_no_http_is_told_so_and_let_go(connection: socket.socket, clock: PacedClock) -> None:
