@@ -32,6 +32,7 @@ from firmware.commands import (
     register_tasks,
     register_vars,
 )
+from firmware.commands.kinds import Choice
 from firmware.hal import FileSystem, Hardware, Led
 from firmware.kernel import Kernel, Share
 from firmware.kernel.booking import booked
@@ -50,6 +51,7 @@ from firmware.storage import Store
 from firmware.storage.booked import BookedStore
 from firmware.tls import Credentials, Judgement, Role
 from firmware.tls.commands import register_tls
+from firmware.tls.profiles import DEFAULT_PROFILE, PROFILES, profile_from_name
 from firmware.x509.applications import Applications
 from firmware.x509.cabinet import DEVICE, Cabinet
 from firmware.x509.commands import register_x509
@@ -68,6 +70,8 @@ SHARE_FIELDS = (
     Field("background-percent", Number(1, 100), 50, "of the CPU that key generation may take"),
     Field("background-window-ms", Number(10, 10_000), 100, "over which that is measured"),
 )
+
+PROFILE_FIELDS = (Field("profile", Choice(*PROFILES), DEFAULT_PROFILE.name, "what new connections may use"),)
 
 SEEDED_NOTICE = "this run is seeded: its keys are not secret"
 
@@ -148,6 +152,8 @@ class Box:
         )
         self.settings.register("SIP", SIP_FIELDS, lambda values: self.services.allow_plain_sip(values["tcp"] == "on"))
         self.services.plain_sip = self.settings.value("SIP", "tcp") == "on"
+        self.settings.register("TLS", PROFILE_FIELDS, lambda values: self._set_profile(str(values["profile"])))
+        self._set_profile(str(self.settings.value("TLS", "profile")))
         self.dialer = Dialer(
             kernel,
             hardware.costs,
@@ -180,6 +186,9 @@ class Box:
 
     def _set_share(self, values: Mapping[str, object]) -> None:
         self.share.set(int(str(values["background-percent"])), int(str(values["background-window-ms"])))
+
+    def _set_profile(self, name: str) -> None:
+        self.services.set_profile(profile_from_name(name))
 
     def now_s(self) -> int:
         """Unix seconds by the board's clock."""

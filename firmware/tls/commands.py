@@ -31,7 +31,7 @@ def register_tls(registry: Registry, holder: ProfileHolder) -> None:
         Operation(
             "TLS",
             "profile",
-            "shows or sets what new connections may use",
+            "shows or sets what new connections may use, until the next start (for good: config change TLS /profile)",
             profile,
             arguments=(Argument("name", Choice(*PROFILES), "profile"),),
             query=True,

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.bench import Bench
-from hil.errors import RackMisuse
 from hil.factory import Provisions, provision
 from hil.moment import DEFAULT_TIME, unix_ns_from_iso
 from hil.storm.keys import KeyName, Keys, key_from
@@ -84,7 +83,6 @@ def build(parameters: Parameters, seed: int, keys: Keys) -> World:
     """
     from firmware.pbx.devices import DeviceEntry
 
-    _check_profile(parameters)
     bench = Bench(seed)
     try:
         bench.lan.loss = parameters.loss
@@ -118,20 +116,6 @@ def build(parameters: Parameters, seed: int, keys: Keys) -> World:
         bench.close()
         raise
     return World(bench, registrar, phones)
-
-
-def _check_profile(parameters: Parameters) -> None:
-    """RackMisuse where the firmware takes no TLS profile from its settings: it would leave the wrong one unsaid."""
-    if parameters.profile == Parameters().profile:
-        return
-    with Bench(0) as bench:
-        board = bench.gateway(parameters.model, factory="upgraded")
-        provision(board.board, Provisions(settings={"TLS": {"profile": parameters.profile}}))
-        board.power_on()
-        board.console.login()
-        found = board.console.run("tls profile /json").json["profile"]
-    if found != parameters.profile:
-        raise RackMisuse(f"profile {parameters.profile}: this firmware starts with {found}, whatever is set")
 
 
 def phone_settings(arrival: str, registrar: str, user: str) -> dict[str, str]:

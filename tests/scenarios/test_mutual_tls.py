@@ -158,3 +158,15 @@ def test_a_board_that_does_not_know_the_time_refuses_with_certificate_expired(
     answer = connect(client, lost, SIPS)
     assert answer["alerts"] == ["certificate_expired received"]
     assert lost.console.run("x509 rejected-list /json").json[0]["reason"] == "not yet valid"
+
+
+def test_a_configured_tls_profile_outlasts_a_power_cut_and_a_chosen_one_does_not(server: Gateway) -> None:
+    console = server.console
+    console.run("config change TLS /profile modern")
+    console.run("config write")
+    console.run("config activate")
+    assert console.run("tls profile /json").json == {"profile": "modern"}
+    console.run("tls profile legacy")
+    server.power_cycle()
+    console.login()
+    assert console.run("tls profile").text == "modern"

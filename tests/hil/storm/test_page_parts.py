@@ -64,7 +64,15 @@ def test_numbers_have_no_more_digits_than_mean_something() -> None:
 
 @pytest.mark.parametrize(
     ("fraction", "text"),
-    [(0, "0 %"), (0.001, "< 1 %"), (0.254, "25 %"), (0.99, "99 %"), (0.992, "99.2 %"), (0.9999, "99.9 %"), (1, "100 %")],
+    [
+        (0, "0 %"),
+        (0.001, "< 1 %"),
+        (0.254, "25 %"),
+        (0.99, "99 %"),
+        (0.992, "99.2 %"),
+        (0.9999, "99.9 %"),
+        (1, "100 %"),
+    ],
 )
 def test_little_is_not_nothing_and_most_is_not_all(fraction: float, text: str) -> None:
     assert plain(percent(fraction)) == text
