@@ -155,7 +155,10 @@ class Handshake:
     waits: int
     """How often we sent something and waited."""
     connect_ns: int
-    leaf: Certificate
+    name: str
+    """Common name of the certificate shown."""
+    key_bits: int
+    """Of its key; 0 for one that is no RSA key."""
     suite: str
     """For example ``TLSv1.2 AES128-SHA``."""
 
@@ -206,7 +209,8 @@ class _Client:
             self._wire.send(self._outgoing.read())
         except OSError:
             pass
-        return Handshake(self._waited_ns, self._waits, self._wire.connect_ns, leaf, suite)
+        name = leaf.subject.common_name
+        return Handshake(self._waited_ns, self._waits, self._wire.connect_ns, name, leaf.key_bits, suite)
 
     def _is_done(self, step: Callable[[], object]) -> bool:
         try:

@@ -123,13 +123,12 @@ def _handshakes(route: Route, plan: Plan, bits: int) -> Iterator[Handshake]:
 
 
 def _check_certificate(done: Handshake, target: str, bits: int) -> None:
-    shown, name = done.leaf.key_bits, done.leaf.subject.common_name
     wanted = TARGET if target == DEVICE else target
-    if (shown, name) != (bits, wanted):
+    if (done.name, done.key_bits) != (wanted, bits):
         raise MeasurementFailed(
             f"tls handshake for {wanted} with {bits} bits",
-            f"the certificate shown is for {name!r} with {shown} bits (is it the same board as the console's? "
-            f"one that knows no names in TLS needs --target {DEVICE})",
+            f"the certificate shown is for {done.name!r} with {done.key_bits} bits (is it the same board as the "
+            f"console's? one that knows no names in TLS needs --target {DEVICE})",
         )
 
 
@@ -173,8 +172,13 @@ class Dialogue:
         """Has a self-signed certificate made, and waits until it is in use. MeasurementFailed."""
         name = TARGET if self._target == DEVICE else self._target
         order = f"/key {bits}-bit /signature SHA256 /years 1 /dn-cn {name}"
-        self._run(f"x509 servercert-create /target {self._target} {order}")
         self._touched = self._creating = True
+        try:
+            self._run(f"x509 servercert-create /target {self._target} {order}")
+        except MeasurementFailed as failure:
+            # Refused: if something is being made, it is somebody else's.
+            self._creating = not isinstance(failure.__cause__, CommandFailed)
+            raise
         self._run("x509 servercert-wait", CREATION_MS)
         self._creating = False
 
@@ -192,30 +196,30 @@ class Dialogue:
 
     def _check_target(self) -> None:
         """RackMisuse when the target has a certificate that is not ours, and so would be lost for ever."""
-        if self._target == TARGET:
-            return
+        if self._target != TARGET and self._has_own():
+            raise RackMisuse(f"{self._target} has a certificate of its own on the board, whose key would be lost")
+
+    def _has_own(self) -> bool:
+        """Whether the target has a certificate, and not the default one or another that stands in."""
         command = "x509 servercert-list /json"
         reply = self._run(command)
         with _one_line(command):
             rows: list[dict[str, Any]] = reply.json
-        if any(row["target"] == row["source"] == self._target for row in rows):
-            raise RackMisuse(f"{self._target} has a certificate of its own on the board, whose key would be lost")
+        return any(row["target"] == row["source"] == self._target for row in rows)
 
     def _restore(self, interrupted: bool) -> None:
         """Takes the certificate away; where that cannot be done, says so."""
+        clear = f"x509 servercert-clear /target {self._target}"
         try:
             if interrupted:
                 self._console.interrupt(COMMAND_MS)
             if self._creating:
                 self._run("x509 servercert-cancel", check=False)
-            # Refused when none was made so far: then there is nothing to take away.
-            reply = self._run(f"x509 servercert-clear /target {self._target}", check=False)
-            self._say(f"{self._target}: {reply.error or reply.text}")
-        except (DeviceFailure, OSError, EnvironmentRefused):
-            self._say(
-                f"left on the board: the certificate of {self._target}; x509 servercert-clear /target {self._target} "
-                "takes it away"
-            )
+            # With none of its own, clearing would take the default one, which was there before.
+            if self._has_own():
+                self._say(f"{self._target}: {self._run(clear).text}")
+        except (DeviceFailure, OSError):
+            self._say(f"left on the board: the certificate of {self._target}; {clear} takes it away")
 
     def _leave(self) -> None:
         """Logs out if it was us who logged in."""
