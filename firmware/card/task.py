@@ -7,7 +7,8 @@
        +------ pin high, or an access says that the card is gone: from every state ------+
 
 A volume belongs to the card it was mounted from: once a card was missed, whoever still holds its volume gets ENODEV,
-also when another card was put in meanwhile.
+also when another card was put in meanwhile. Between a swap and the moment in which it is noticed, accesses fail, too:
+no card answers but the one that was noticed (``bound``).
 
 What takes long (looking over, checking, formatting) comes from the file system as a generator of short steps. Each is
 booked, and others run in between: in a task of its own, because this one is urgent and would let nobody in. A watchdog
@@ -21,6 +22,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from firmware.card.bound import BoundDevice
 from firmware.card.errors import CardFailure, failure_from_oserror
 from firmware.card.keys import KeyKind, first_kept, keys_found, wiped
 from firmware.hal import CardSlot, CheckReport, FileSystem, Led, RepairReport, Volume
@@ -75,6 +77,7 @@ class CardTask:
         self.volume: Volume | None = None
         self.insertions = 0
         """How many cards were noticed since the start."""
+        self._device = BoundDevice(slot.device)
         self._filesystem = filesystem
         self._say = say
         self._led = led
@@ -127,7 +130,7 @@ class CardTask:
             return True
         try:
             with booked(self.kernel, "card"):
-                self.slot.device.readblocks(0, bytearray(SECTOR_BYTES))
+                self._device.readblocks(0, bytearray(SECTOR_BYTES))
         except OSError as error:
             return error.errno != errno.ENODEV
         return True
@@ -135,6 +138,8 @@ class CardTask:
     def _noticed_in(self) -> None:
         self.insertions += 1
         self.state = "mounting"
+        with suppress(OSError):  # gone again: the first access says so
+            self._device.bind()
         self._looked.clear()
         self._show()
         self._mounting = self.kernel.spawn(self._mount_inserted(), "card-mount", Priority.BACKGROUND)
@@ -168,7 +173,7 @@ class CardTask:
         self.state, self.reason = "mounting", ""
         self._looked.clear()
         try:
-            report: RepairReport = await self._in_steps(self._filesystem.repair_steps(self.slot.device))
+            report: RepairReport = await self._in_steps(self._filesystem.repair_steps(self._device))
             await self._attach()
         except OSError as error:
             failure = failure_from_oserror(error)
@@ -185,7 +190,7 @@ class CardTask:
         self._tell("damaged", report.left)
 
     async def _attach(self) -> None:
-        self.volume = await self._in_steps(self._filesystem.mount_steps(self.slot.device))
+        self.volume = await self._in_steps(self._filesystem.mount_steps(self._device))
         self.state, self.reason = "mounted", ""
 
     async def _in_steps(self, steps: Generator[None, None, T]) -> T:
@@ -270,7 +275,7 @@ class CardTask:
     def size_bytes(self) -> int:
         """Size of the card; 0 when it cannot be asked."""
         try:
-            return (self.slot.device.ioctl(SECTOR_COUNT, 0) or 0) * SECTOR_BYTES
+            return (self._device.ioctl(SECTOR_COUNT, 0) or 0) * SECTOR_BYTES
         except OSError:
             return 0
 
@@ -316,7 +321,7 @@ class CardTask:
 
     async def _format(self, fat: int | None, serial: int, keys: Sequence[KeyKind], given_up: Sequence[str]) -> None:
         inserted = self.insertions
-        steps = self._filesystem.mkfs_steps(self.slot.device, fat=fat, serial=serial)
+        steps = self._filesystem.mkfs_steps(self._device, fat=fat, serial=serial)
         try:
             with booked(self.kernel, "card"):
                 volume = self._volume_to_lose()
@@ -349,7 +354,7 @@ class CardTask:
         if self.volume is not None:
             return self.volume
         try:
-            return self._filesystem.mount(self.slot.device)
+            return self._filesystem.mount(self._device)
         except OSError as error:
             if error.errno == errno.ENODEV:
                 raise
@@ -378,6 +383,6 @@ class CardTask:
         """Looks the whole volume over; nobody writes meanwhile. CardFailure when the card cannot be read at all."""
         with self._reserved("check"):
             try:
-                return await self._apart(self._in_steps(self._filesystem.check_steps(self.slot.device)), "card-check")
+                return await self._apart(self._in_steps(self._filesystem.check_steps(self._device)), "card-check")
             except OSError as error:
                 raise failure_from_oserror(error) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.bench import Bench
-from hil.cards import CardPort
+from hil.cards import CardPort, new_ram_card
 from hil.console import Console
 from hil.gateway import Gateway
 
@@ -51,6 +51,28 @@ def test_a_card_that_is_pulled_and_replaced_within_the_bounce_is_the_new_one(
     console.expect("card inserted: 8 MiB")
     assert other.inserted
     assert "8388608" in console.run("card info").text
+
+
+@pytest.mark.parametrize("swapped_ms", [70, 75, 78, 82, 90])
+@pytest.mark.parametrize("command", ["card check", "card mount"])
+def test_a_swap_that_nobody_has_noticed_yet_does_not_hand_the_new_card_to_a_command(
+    bench: Bench, command: str, swapped_ms: int
+) -> None:
+    gateway = bench.gateway(card="ram", card_size="8M")
+    gateway.power_on()
+    gateway.console.login()
+    other = new_ram_card("8M", serial=0x0BAD_CAFE)
+
+    def swap() -> None:
+        gateway.remove_card()
+        gateway.insert_card(other)
+
+    # While the first card is being looked over, and the command is on its way over the serial line.
+    bench.clock.at(bench.clock.now_ns + swapped_ms * 1_000_000, swap)
+    gateway.console.run(command, check=False)
+    bench.run_for(ms=2_000)
+    info = gateway.console.run("card info /json").json
+    assert (info["state"], info["volume_serial"]) == ("mounted", "0BADCAFE")
 
 
 def test_a_card_without_a_volume_is_said_to_have_none(console: Console, card: CardPort) -> None:
