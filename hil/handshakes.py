@@ -33,6 +33,7 @@ from typing import Protocol
 
 from firmware.errors import CertificateError
 from firmware.x509.certificate import Certificate, certificate_from_der
+from hil.bridges.tcp import url_host
 from hil.errors import DeviceFailure, EnvironmentRefused
 from hil.tlsclient import READ_BYTES, client_context
 
@@ -99,7 +100,7 @@ class HostWire:
             self._socket.connect(address)
         except OSError as error:
             self._socket.close()
-            raise EnvironmentRefused(f"cannot reach {host}:{port}: {_reason(error)}") from error
+            raise EnvironmentRefused(f"cannot reach {url_host(host)}:{port}: {_reason(error)}") from error
         self._connect_ns = self.now_ns - began_ns
         self._socket.settimeout(PATIENCE_S)
         # Our Finished must not wait for the acknowledgement of what went before it.
