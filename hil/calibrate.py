@@ -12,7 +12,7 @@ What a table of key lengths and times cannot tell apart is settled so, and said 
 - Cycles could as well be fewer at a lower clock rate. Unless the rate is known, it becomes that at which the base
   model's code would take as long, so that what was not measured (hashes, ciphers, parsing) keeps its cycles.
 
-Not modelled: what the network and the client add to a measured time; measure at the board, or subtract it.
+Not modelled: what the network and the client add to a measured time; ``hil/handshakes.py`` measures without it.
 """
 
 from __future__ import annotations

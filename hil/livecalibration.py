@@ -2,9 +2,9 @@
 
 ::
 
-    console  log in -- servercert-list -- servercert-create 1024 -- wait -- ... 2048 ... -- servercert-clear -- log out
-    network                                                           ||||||        ||||||
-                                                                    handshakes    handshakes
+    network  |                                               ||||||               ||||||
+             try                                         handshakes            handshakes
+    console       log in -- servercert-create 1024 -- wait       2048 ... -- wait       servercert-clear -- log out
 
 The certificates are application certificates of a name of their own, which handshakes ask for (RFC 6066 3): the board's
 device certificate, whose key nobody could bring back, stays what it is. Boards that know no names in TLS are measured
@@ -102,7 +102,8 @@ def measure(console: Console, route: Route, plan: Plan, say: Say) -> Generator[H
         EnvironmentRefused: the console or the network does.
         RackMisuse: the target's certificate is one that could not be brought back.
     """
-    route.connect().close()  # if there is no way to the board, nothing on it needs to be touched
+    # With the certificate that is there: if this does not work, nothing on the board needs to be touched.
+    handshake(route, None)
     with Dialogue(console, plan.target, say) as dialogue:
         for bits in plan.keys:
             say(f"{bits} bits: the board makes a key, which may take a while")
@@ -218,7 +219,7 @@ class Dialogue:
             # With none of its own, clearing would take the default one, which was there before.
             if self._has_own():
                 self._say(f"{self._target}: {self._run(clear).text}")
-        except (DeviceFailure, OSError):
+        except (DeviceFailure, EnvironmentRefused, OSError):
             self._say(f"left on the board: the certificate of {self._target}; {clear} takes it away")
 
     def _leave(self) -> None:
@@ -237,13 +238,15 @@ class Dialogue:
 
 @contextmanager
 def _one_line(what: str) -> Iterator[None]:
-    """Makes a failure of the console a line: what was said before it is of no use to whoever calibrates."""
+    """Makes a failure of the console a line that begins with ``what``; what was said before it helps nobody here."""
     try:
         yield
     except CommandFailed as failure:
         raise MeasurementFailed(what, f"error: {failure.error}") from failure
     except DeviceFailure as failure:
         raise MeasurementFailed(what, f"expected {failure.expected}, got {failure.got}") from failure
+    except OSError as error:
+        raise EnvironmentRefused(f"{what}: {error}") from error
     except json.JSONDecodeError as error:
         raise MeasurementFailed(what, f"the answer is no JSON: {error}") from error
 

@@ -59,7 +59,7 @@ class VirtualRoute:
     """To a gateway's HTTPS port.
 
     Args:
-        before: called before each connection with its number, 0 being the one that only tries the way.
+        before: called before each connection with its number; 0 tries the way, 1 does not count either.
     """
 
     def __init__(self, gateway: Gateway, before: Callable[[int], None] | None = None) -> None:
@@ -264,6 +264,17 @@ def test_a_console_that_says_nothing_is_one_line(bench: Bench, gateway: Gateway)
         list(measure(off.console, VirtualRoute(gateway), Plan(), print))
 
 
+def test_a_serial_line_that_breaks_is_the_environments_refusal(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(data: bytes) -> None:
+        raise OSError("write failed: unplugged")
+
+    monkeypatch.setattr(gateway.console.link, "send", send)
+    with pytest.raises(EnvironmentRefused, match="console: write failed: unplugged"):
+        measured(gateway, Plan())
+
+
 def test_a_board_that_cannot_be_reached_is_not_touched(gateway: Gateway) -> None:
     gateway.power_off()
     said = gateway.console.mark()
@@ -289,8 +300,10 @@ def test_another_board_at_the_address_is_found_out(bench: Bench, gateway: Gatewa
 def test_a_board_without_rsa_key_exchange_is_told_what_to_do(gateway: Gateway) -> None:
     gateway.console.login()
     gateway.console.run("tls profile modern")
+    said = gateway.console.mark()
     with pytest.raises(MeasurementFailed, match=r"it must do RSA key exchange .* tls profile v11"):
         measured(gateway, Plan((1024,), 1))
+    assert gateway.console.mark() == said, "it was seen before anything was changed"
 
 
 # -- plan and table
