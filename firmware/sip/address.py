@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware.sip.errors import SipError
 
@@ -22,14 +22,15 @@ LONGEST_URI = 512
 MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[<>,;]', re.DOTALL)
 """A quotation, whose group is empty when it does not end, or what takes an address apart outside of quotations."""
 
+NONE: frozenset[str] = frozenset()
+
 NOT_IN_URI = re.compile(r'[\s<>"]')
 
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 """RFC 3261 19.1.2."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """One address of a From, To or Contact header."""
 
     uri: str
@@ -39,11 +40,13 @@ class Address:
 
     def parameter(self, name: str) -> str | None:
         """A parameter's value; None when it is not there."""
-        return next((value for key, value in self.parameters if key == name), None)
+        for key, value in self.parameters:
+            if key == name:
+                return value
+        return None
 
 
-@dataclass(frozen=True)
-class Uri:
+class Uri(NamedTuple):
     """A SIP or SIPS URI."""
 
     scheme: str
@@ -65,7 +68,9 @@ class Uri:
 
 def addresses_from_header(value: str) -> tuple[Address, ...]:
     """The addresses of one header line. SipError 400 when one of them cannot be read."""
-    return tuple(_address(part.strip()) for part in _split(value, ","))
+    if "," not in value:  # nearly always, and then quotes do not matter
+        return (_address(value.strip()),)
+    return tuple([_address(part.strip()) for part in _split(value, ",")])
 
 
 def uri_from_text(text: str) -> Uri:
@@ -84,7 +89,8 @@ def uri_from_text(text: str) -> Uri:
     user = _decoded(before.partition(":")[0])
     if at and not user:
         raise SipError(400, "uri with an empty user")
-    return Uri(scheme, user, host, port, frozenset(each.strip().lower() for each in parameters if each.strip()))
+    named = frozenset([each.strip().lower() for each in parameters if each.strip()]) if parameters else NONE
+    return Uri(scheme, user, host, port, named)
 
 
 def _address(text: str) -> Address:
@@ -101,7 +107,7 @@ def _address(text: str) -> Address:
     behind = behind.strip()
     if behind and not behind.startswith(";"):
         raise SipError(400, "address goes on behind its closing bracket")
-    return _checked(uri.strip(), list(_split(behind.removeprefix(";"), ";")) if behind else [])
+    return _checked(uri.strip(), [*_split(behind[1:], ";")] if behind else [])
 
 
 def _checked(uri: str, parameters: list[str]) -> Address:
@@ -109,7 +115,7 @@ def _checked(uri: str, parameters: list[str]) -> Address:
         raise SipError(400, "address holds no uri")
     if len(uri) > LONGEST_URI:
         raise SipError(400, f"uri of {len(uri)} characters, limit {LONGEST_URI}")
-    return Address(uri, tuple(_parameter(each) for each in parameters if each.strip()))
+    return Address(uri, tuple([_parameter(each) for each in parameters if each.strip()]))
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -133,7 +139,7 @@ def _bracketed(text: str) -> tuple[bool, str]:
 
 def _split(text: str, separator: str) -> Iterator[str]:
     """The parts between separators that stand outside of quotes and of brackets."""
-    if separator not in text:  # nearly always, and then quotes do not matter
+    if separator not in text:
         yield text
         return
     start = depth = 0

@@ -7,13 +7,12 @@ that comes again after a power cut takes the place of its old self. Others have 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Binding", "Bindings"]
 
 
-@dataclass(frozen=True)
-class Binding:
+class Binding(NamedTuple):
     """One contact of one object."""
 
     user: str

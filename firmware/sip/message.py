@@ -98,16 +98,20 @@ class Headers:
 
     headers: tuple[tuple[str, str], ...]
     """(name in lower case and long form, value), in order."""
+    _first: dict[str, str]
+
+    def __post_init__(self) -> None:
+        # Read backwards, so that the first of several stays. Past the freezing: it is no more than an index.
+        object.__setattr__(self, "_first", dict(self.headers[::-1]))
 
     def first(self, name: str) -> str | None:
         """The first value of a header; None when it is not there."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self._first.get(name)
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""
+        if self.first(name) is None:
+            return ()
         return tuple([value for key, value in self.headers if key == name])
 
     def tokens(self, name: str) -> tuple[str, ...]:
@@ -197,15 +201,23 @@ def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
     """The headers that can be read, and what was wrong with the first that cannot; empty when all is well."""
     headers: list[tuple[str, str]] = []
     problem = ""
-    for line in FOLD.sub(" ", text).split("\r\n"):
+    if "\r\n " in text or "\r\n\t" in text:
+        text = FOLD.sub(" ", text)
+    lines = text.split("\r\n")
+    plain = len(lines) <= MAX_HEADERS and "".join(lines).isprintable()
+    for line in lines:
+        raw_name, colon, value = line.partition(":")
+        name = USUAL_NAMES.get(raw_name)
+        if plain and name is not None and colon:  # nearly always: what follows would find nothing
+            headers.append((name, value.strip()))
+            continue
         if not line:
             continue
-        raw_name, colon, value = line.partition(":")
-        name = USUAL_NAMES.get(raw_name) or _name(raw_name)
+        name = _name(raw_name)
         if not colon or not name:
             problem = problem or "a header line has no name"
             continue
-        if not value.isprintable() and CONTROL.search(value):  # the first nearly always says enough
+        if CONTROL.search(value):
             problem = problem or f"header {name} holds control characters"
             continue
         if len(headers) >= MAX_HEADERS:
@@ -241,10 +253,10 @@ def response_bytes(
     """
     lines = [f"SIP/2.0 {status} {reason or REASONS[status]}"]
     lines += [f"Via: {value}" for value in request.all("via")]
-    lines += [f"From: {value}" for value in request.all("from")[:1]]
-    lines += [f"To: {tagged(value, to_tag)}" for value in request.all("to")[:1]]
-    lines += [f"Call-ID: {value}" for value in request.all("call-id")[:1]]
-    lines += [f"CSeq: {value}" for value in request.all("cseq")[:1]]
+    for name in ("From", "To", "Call-ID", "CSeq"):
+        value = request.first(USUAL_NAMES[name])
+        if value is not None:
+            lines.append(f"{name}: {tagged(value, to_tag) if name == 'To' else value}")
     lines += [f"{name}: {value}" for name, value in headers]
     lines += ["Content-Length: 0", "", ""]
     return "\r\n".join(lines).encode("utf-8")
@@ -253,7 +265,7 @@ def response_bytes(
 def received_via(value: str, peer: str) -> str:
     """The topmost Via with where its request really came from: received (RFC 3261 18.2.1) and rport (RFC 3581 4)."""
     top, comma, others = value.partition(",")
-    sent_by, *parameters = (part.strip() for part in top.split(";"))
+    sent_by, *parameters = [part.strip() for part in top.split(";")]
     host, _, port = peer.rpartition(":")
     asked = [index for index, part in enumerate(parameters) if part.lower() == "rport"]
     for index in asked:

@@ -207,11 +207,11 @@ class TlsStream:
 
     async def _settle(self, step: Step) -> None:
         """Pays for a step, and only then lets its output go and its plaintext be seen."""
-        if step.events and self._kernel.spans is not None:
+        if self._kernel.spans is None or not step.events:
+            await self._pay_handshake(step)
+        else:
             with span(self._kernel, self.peer, " ".join(map(str, step.events))):
                 await self._pay_handshake(step)
-        else:
-            await self._pay_handshake(step)
         if step.plaintext:
             await self._pay(self._meter.records(len(step.plaintext)))
             self._keep(step.plaintext)
@@ -229,7 +229,8 @@ class TlsStream:
                     raise
 
     async def _pay_handshake(self, step: Step) -> None:
-        await self._pay(self._meter.handshake(step.events))
+        if step.events:
+            await self._pay(self._meter.handshake(step.events))
         if not self._judged:
             await self._tell_judgement()
 

@@ -77,6 +77,7 @@ def test_a_response_is_told_apart():
         (b"OPTIONS sip:x SIP/2.0\r\nTo: a\x00b", 400, "control characters"),
         (b"OPTIONS sip:x SIP/2.0\r\nTo: a\r\n \nb", 400, "control characters"),
         (b"OPTIONS sip:x SIP/2.0" + b"\r\nA: b" * 129, 400, "more than 128 headers"),
+        (b"OPTIONS sip:x SIP/2.0" + b"\r\nVia: b" * 129, 400, "more than 128 headers"),
         (b"SIP/2.0 abc OK", 400, "status is not a number"),
     ],
 )
@@ -144,6 +145,11 @@ def test_to_gets_a_tag_only_where_it_has_none(address, expected):
 )
 def test_via_says_where_the_request_really_came_from(via, expected):
     assert received_via(via, "192.0.2.7:40000") == expected
+
+
+def test_the_largest_number_of_headers_is_taken_whatever_their_names():
+    for name in (b"A", b"Via"):
+        assert len(parse_head(b"OPTIONS sip:x SIP/2.0" + b"\r\n%s: b" % name * 128).headers) == 128
 
 
 PIECES = st.sampled_from([*USUAL, *"v\t \x00\x1f\x7f:;a\u00e9\u2003\ud7ff", "\r\n ", "X-", "ﬀ"])
