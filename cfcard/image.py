@@ -17,6 +17,8 @@ except ImportError:  # pragma: no cover - hosts without flock have images, but n
 
 __all__ = ["ImageDevice"]
 
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
 
 class ImageDevice:
     """The sectors of an image file, as ``dd`` makes it from a card.
@@ -31,7 +33,8 @@ class ImageDevice:
 
     Raises:
         OSError: ENOENT, EACCES, EISDIR from the host.
-        CardError: EBUSY when another process holds the image; EINVAL when its size is not a multiple of 512.
+        CardError: EBUSY when another process holds the image; EINVAL when it is no file, or its size is not a multiple
+            of 512 above 0.
 
     Not modelled: the card's own write cache; what ``writeblocks`` took survives a kill of this process at once, and a
     crash of the host after ``ioctl(SYNC)``.
@@ -40,7 +43,8 @@ class ImageDevice:
     def __init__(self, path: str | os.PathLike[str], *, writable: bool = True) -> None:
         self.path = Path(path)
         self.write_protected = not writable
-        self._fd = os.open(self.path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        # A pipe has nobody at its other end: without O_NONBLOCK that would be waited for. It means nothing to a file.
+        self._fd = os.open(self.path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | _NONBLOCK)
         self._unsynced = False
         try:
             self._lock(writable)
@@ -59,7 +63,7 @@ class ImageDevice:
             CardError: EINVAL when the size is not a positive multiple of 512.
         """
         if size_bytes <= 0 or size_bytes % SECTOR_BYTES:
-            raise CardError(f"size {size_bytes} is not a multiple of {SECTOR_BYTES}", errno.EINVAL)
+            raise CardError(f"size {size_bytes} is not a multiple of {SECTOR_BYTES} above 0", errno.EINVAL)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             os.ftruncate(fd, size_bytes)
@@ -82,7 +86,9 @@ class ImageDevice:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             raise CardError(f"{self.path}: not a regular file", errno.EINVAL)
-        if status.st_size == 0 or status.st_size % SECTOR_BYTES:
+        if status.st_size == 0:
+            raise CardError(f"{self.path}: not a card image, it is empty", errno.EINVAL)
+        if status.st_size % SECTOR_BYTES:
             text = f"{self.path}: not a card image, size {status.st_size} is not a multiple of {SECTOR_BYTES}"
             raise CardError(text, errno.EINVAL)
         return status.st_size

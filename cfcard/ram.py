@@ -26,7 +26,7 @@ class RamDevice:
 
     def __init__(self, size_bytes: int, *, write_protected: bool = False) -> None:
         if size_bytes <= 0 or size_bytes % SECTOR_BYTES:
-            raise CardError(f"size {size_bytes} is not a multiple of {SECTOR_BYTES}", errno.EINVAL)
+            raise CardError(f"size {size_bytes} is not a multiple of {SECTOR_BYTES} above 0", errno.EINVAL)
         self.size_bytes = size_bytes
         self.write_protected = write_protected
         self._sectors = size_bytes // SECTOR_BYTES

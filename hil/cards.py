@@ -65,7 +65,7 @@ def image_card(path: str | Path, size: str = CARD_SIZE) -> CompactFlash:
     except CardError as error:
         raise EnvironmentRefused(f"card image {error}") from error
     except OSError as error:
-        raise EnvironmentRefused(f"card image {place}: {error.strerror}") from error
+        raise EnvironmentRefused(f"card image {place}: {(error.strerror or str(error)).lower()}") from error
 
 
 def card_from_text(text: str, size: str = CARD_SIZE) -> CompactFlash | None:

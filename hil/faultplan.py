@@ -71,7 +71,9 @@ def fault_plan_from_file(path: str | Path) -> FaultPlan:
             raise RackMisuse(f"{place.name}: longer than {LARGEST_FILE_BYTES} bytes, no fault plan")
         text = raw.decode("utf-8")
     except OSError as error:
-        raise EnvironmentRefused(f"fault plan {place}: cannot be read: {error.strerror}") from error
+        raise EnvironmentRefused(
+            f"fault plan {place}: cannot be read: {(error.strerror or str(error)).lower()}"
+        ) from error
     except UnicodeDecodeError as error:
         raise RackMisuse(f"{place.name}: is not UTF-8, byte {error.start}") from error
     return fault_plan_from_toml(text, place.name)

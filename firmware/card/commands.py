@@ -94,7 +94,10 @@ class CardCommands:
                 entries.append({"name": name, "directory": kind == DIRECTORY, "size_bytes": size_bytes})
                 if len(entries) == LISTED:
                     break
-        lines = [f"{'<DIR>' if entry['directory'] else entry['size_bytes']:>10}  {entry['name']}" for entry in entries]
+        lines = [
+            f"{'<DIR>' if entry['directory'] else entry['size_bytes']:>10}  {printable(str(entry['name']))}"
+            for entry in entries
+        ]
         return Reply("\n".join(lines) or "empty", entries)
 
     async def mount(self, call: Call) -> Reply:
@@ -116,6 +119,11 @@ class CardCommands:
         report = await (await self._card()).check()
         data = {"clean": report.clean, "problems": list(report.problems)}
         return Reply("\n".join(report.problems) or "clean", data)
+
+
+def printable(name: str) -> str:
+    """A name for a terminal: what a damaged or hostile card has in its names must not move the cursor."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def volume_view(volume: Volume) -> dict[str, object]:

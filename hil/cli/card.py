@@ -29,10 +29,6 @@ OK, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 DIRECTORY = 0x4000
 """``stat`` of a directory begins with this."""
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-SMALLEST_BYTES, LARGEST_BYTES = 512 << 10, 512 << 30
-"""CompactFlash cards exist from 2 MB to 512 GB; a little less serves for tests."""
-
 EXAMPLES = """\
 examples:
   gatebench card new card.img                      64 MiB, FAT16, with /CA and /CABAK
@@ -99,14 +95,13 @@ def _command(
 
 
 def _size(text: str) -> int:
-    unit = text[-1:].upper() if text[-1:].isalpha() else ""
-    digits = text[: len(text) - len(unit)]
-    if unit not in UNITS or not digits.isascii() or not digits.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: a number, then K, M or G")
-    size = int(digits) * UNITS[unit]
-    if not SMALLEST_BYTES <= size <= LARGEST_BYTES or size % 512:
-        raise argparse.ArgumentTypeError(f"{text}: a card has 512K to 512G, in whole sectors of 512 bytes")
-    return size
+    from hil.cards import size_from_text
+    from hil.errors import RackMisuse
+
+    try:
+        return size_from_text(text)
+    except RackMisuse as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 # Commands
@@ -142,11 +137,11 @@ def _ls(args: argparse.Namespace) -> int:
     with _mounted(args.file) as volume:
         if _is_directory(volume, args.path):
             base = args.path.rstrip("/")
-            rows = [(row[0], volume.stat(f"{base}/{row[0]}")) for row in volume.ilistdir(args.path)]
+            for name, kind, _, size in volume.ilistdir(args.path):
+                _line(_row(name, kind == DIRECTORY, size, _written(volume, f"{base}/{name}")))
         else:
-            rows = [(args.path.rsplit("/", 1)[-1], volume.stat(args.path))]
-        for name, status in rows:
-            _line(_row(name, status))
+            size, written = volume.stat(args.path)[6], _written(volume, args.path)
+            _line(_row(args.path.rsplit("/", 1)[-1], False, size, written))
     return OK
 
 
@@ -302,12 +297,18 @@ def _is_directory(volume: Volume, path: str) -> bool:
         return False
 
 
-def _row(name: str, status: tuple[int, ...]) -> str:
+def _written(volume: Volume, path: str) -> str:
+    """When a file was written; nothing for a name that no path can have, as damage leaves them."""
     import time
 
-    directory = status[0] == DIRECTORY
-    written = time.strftime("%Y-%m-%d %H:%M", time.gmtime(status[7]))
-    return f"{written}  {'-' if directory else status[6]:>10}  {name}{'/' if directory else ''}"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.gmtime(volume.stat(path)[7]))
+    except OSError:
+        return ""
+
+
+def _row(name: str, directory: bool, size_bytes: int, written: str) -> str:
+    return f"{written:16}  {'-' if directory else size_bytes:>10}  {name}{'/' if directory else ''}"
 
 
 # The host
@@ -327,9 +328,13 @@ def _write_whole(target: Path, data: bytes) -> None:
 
 
 def _line(text: str) -> None:
-    """Names from a card may hold what the terminal's encoding has not."""
+    """Names from a card may hold what the terminal's encoding has not, or what it obeys."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(_printable(text).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextmanager
@@ -364,5 +369,5 @@ def _report(run: Command, args: argparse.Namespace) -> int:
         raise  # whoever read our output has gone: that is nobody's fault
     except OSError as error:
         text, code = _sentence(error), FAILED
-    print(f"gatebench: {text}", file=sys.stderr)
+    print(f"gatebench: {_printable(text)}", file=sys.stderr)
     return code

@@ -132,6 +132,32 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
+@pytest.mark.parametrize("command", [["ls"], ["check"], ["info"], ["rm", "x"], ["put", "x"]])
+def test_a_pipe_in_place_of_an_image_is_refused_and_not_waited_for(
+    cli: Cli, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    os.mkfifo("pipe")
+    Path("x").write_bytes(b"")
+    words = [command[0], "pipe", *command[1:], *(["/x"] if command[0] == "put" else [])]
+    assert cli(*words) == 3
+    assert capsys.readouterr().err == "gatebench: pipe: not a regular file\n"
+
+
+def test_names_that_damage_left_are_listed_and_do_not_reach_the_terminal_as_they_are(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("new", "card.img", "--size", "4M") == 0
+    data = Path("card.img").read_bytes()
+    assert data.count(b"README  TXT") == 1
+    Path("card.img").write_bytes(data.replace(b"README  TXT", b"R\x1b/\nME  TXT"))
+    assert cli("ls", "card.img") == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1].endswith(r"R\x1b/\nME.TXT")
+    assert len(shown.splitlines()) == 4
+    assert cli("ls", "card.img", "/\x1b[2J\n") == 1
+    assert capsys.readouterr().err == "gatebench: /\\x1b[2J\\n: no such file or directory\n"
+
+
 def test_image_in_use_is_refused(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("new", "card.img") == 0
     device = ImageDevice("card.img")

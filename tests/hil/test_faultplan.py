@@ -142,7 +142,7 @@ def test_bad_json_is_refused(text: str) -> None:
 
 
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentRefused, match=r"nowhere\.toml: cannot be read: No such file"):
+    with pytest.raises(EnvironmentRefused, match=r"nowhere\.toml: cannot be read: no such file"):
         fault_plan_from_file(tmp_path / "nowhere.toml")
     (tmp_path / "card.img").write_bytes(b"\xff" * 512)
     with pytest.raises(RackMisuse, match=r"card\.img: is not UTF-8"):
