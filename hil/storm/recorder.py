@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.bench import Bench
     from hil.gateway import Gateway
 
-WATCHDOG = "watchdog"
+RESET, WATCHDOG = "reset", "watchdog"
 
 TIMEOUTS = {
     "connect": re.compile("timeout-connect"),
@@ -72,8 +72,6 @@ class Recorder:
         self._bitten = 0  # phones
         self._bench = bench
         self._registrar = registrar
-        self._name = registrar.name
-        self._reckon = self.meter.event
         self._connections = self.meter.queues["connections"]
         self._handlers = {
             "attempt": self._attempt,
@@ -82,7 +80,8 @@ class Recorder:
             "failed": self._failed,
             "unregistered": self._unregistered,
         }
-        bench.trace.listen(self._event)
+        bench.trace.listen(self.meter.event, board=registrar.name)
+        bench.trace.listen(self._event, kinds=(KIND, RESET))
         bench.on_start.append(self._started)
 
     @property
@@ -124,6 +123,7 @@ class Recorder:
 
     def close(self) -> None:
         """Listens no more."""
+        self._bench.trace.unlisten(self.meter.event)
         self._bench.trace.unlisten(self._event)
         self._bench.on_start.remove(self._started)
         self.meter.close()
@@ -135,15 +135,12 @@ class Recorder:
             self.meter.attach()
 
     def _event(self, event: TraceEvent) -> None:
-        """Hears of everything, most of which is not for us: written for speed."""
-        if event[1] == self._name:
-            if event[2] == KIND:
+        if event.board == self._registrar.name:
+            if event.kind == KIND:
                 self._registrar_says(event)
-            else:
-                self._reckon(event)
-        elif event[2] == KIND:
+        elif event.kind == KIND:
             self._phone_says(event)
-        elif event[2] == "reset" and event[3] == WATCHDOG:
+        elif event.name == WATCHDOG:
             self._bitten += 1
 
     def _phone_says(self, event: TraceEvent) -> None:
