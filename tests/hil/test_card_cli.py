@@ -96,7 +96,7 @@ def test_info_says_what_it_is(cli: Cli, capsys: pytest.CaptureFixture[str]) -> N
         (["new", "none/card.img"], 3, "gatebench: none/card.img: no such file or directory"),
         (["new", "x.img", "--fat", "32", "--size", "1M"], 2, "gatebench: x.img: FAT32 is not possible on 2048 sectors"),
         (["new", "x.img", "--fat", "16", "--size", "4G"], 2, "gatebench: x.img: FAT16 is not possible on"),
-        (["new", "x.img", "--size", "64X"], 2, "'64X' is not a size"),
+        (["new", "x.img", "--size", "64X"], 2, "card size '64X': must be 512K to 512G in whole sectors"),
         (["new", "x.img", "--size", "1K"], 2, "512K to 512G"),
         (["new", "x.img", "--size", "700001"], 2, "whole sectors"),
         (["new", "x.img", "--fat", "13"], 2, "invalid choice"),

@@ -94,14 +94,14 @@ def test_a_phone_has_no_slot_and_its_card_commands_say_so(console: Console) -> N
 def test_names_that_a_terminal_would_obey_are_shown_and_not_sent(console: Console, card: CardPort) -> None:
     card.remove()
     console.expect("card removed")
-    card.volume().replace("/README2.TXT", b"")
+    card.volume().replace("/a long name.txt", b"")
     sectors = bytearray(512 * 1024)
     card.card.backend.readblocks(0, sectors)
-    place = sectors.index(b"README2 TXT")
-    sectors[place : place + 4] = b"\x1b[2J"
+    place = sectors.index("a lo".encode("utf-16-le"))
+    sectors[place : place + 8] = "\x1b[2J".encode("utf-16-le")
     card.card.backend.writeblocks(0, sectors)
     card.insert()
     console.expect("card inserted")
     reply = console.run("card ls")
-    assert r"\x1b[2JME2.TXT" in reply.text
+    assert r"\x1b[2Jng name.txt" in reply.text
     assert "\x1b" not in reply.text
