@@ -21,6 +21,7 @@ or was reset: the other ends of its open connections hear of it at once, where t
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -100,6 +101,7 @@ class Stream:
         "_home",
         "_inbox",
         "_moment",
+        "_reads",
         "_route",
         "_unread_bytes",
         "_wants_room",
@@ -126,6 +128,7 @@ class Stream:
         self._home: dict[Stream, None] | None = None
         self._inbox = bytearray()
         self._unread_bytes = 0  # sent, and not read over there as far as we have heard
+        self._reads: deque[tuple[int, int]] = deque()  # when we shall hear of what was read over there, and how much
         self._wants_room = False
         self._arrives_ns = 0
         self._ended_in = False
@@ -143,9 +146,8 @@ class Stream:
         else:
             data = bytes(inbox[:nbytes])
             del inbox[:nbytes]
-        other = self.other
-        if other is not None and data:
-            self._send(lambda: other._make_room(len(data)), "room")
+        if self.other is not None and data:
+            self._tell_room(self.other, len(data))
         return data
 
     def write(self, buf: bytes, /) -> int:
@@ -158,8 +160,12 @@ class Stream:
             if self.failure == errno.ETIMEDOUT:
                 raise OSError(errno.ETIMEDOUT, f"connection to {self.peer} timed out")
             raise OSError(errno.EPIPE, f"connection to {self.peer} is {self.status}")
+        if self._reads:
+            self._hear()
         taken = bytes(buf[: WINDOW_BYTES - self._unread_bytes])
         self._wants_room = len(taken) < len(buf)
+        if self._wants_room and self._reads:
+            self._clock.at(self._reads[0][0], self._room_came)
         if taken:
             self._unread_bytes += len(taken)
             self._send(lambda: other.deliver(taken), "data", taken)
@@ -272,7 +278,25 @@ class Stream:
         if self.other is not None:
             self._send(self.other._reset)
 
-    def _make_room(self, count: int) -> None:
+    def _tell_room(self, other: Stream, count: int) -> None:
+        """Tells the other end that something was read. It only has to happen there when somebody waits for room."""
+        now_ns = max(self._moment.now_ns, self._clock.now_ns)
+        route = self._route
+        if route is None or route.calm:
+            self._arrives_ns = max(now_ns + self.latency_ns, self._arrives_ns)
+            other._reads.append((self._arrives_ns, count))
+            if other._wants_room:
+                self._clock.at(self._arrives_ns, other._room_came)
+        else:
+            route.carry(now_ns, lambda: other._room_came(count), "room", b"")
+
+    def _hear(self) -> None:
+        """Takes note of what was read over there, as far as word of it has arrived."""
+        while self._reads and self._reads[0][0] <= self._clock.now_ns:
+            self._unread_bytes -= self._reads.popleft()[1]
+
+    def _room_came(self, count: int = 0) -> None:
+        self._hear()
         self._unread_bytes -= count
         if self._wants_room:
             self._wants_room = False
