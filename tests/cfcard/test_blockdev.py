@@ -132,7 +132,7 @@ def test_image_is_refused_with_the_reason(tmp_path: Path) -> None:
         ImageDevice(odd)
     empty = tmp_path / "empty.img"
     empty.touch()
-    with pytest.raises(CardError, match="empty.img: not a card image, it is empty"):
+    with pytest.raises(CardError, match=r"empty\.img: not a card image, it is empty$"):
         ImageDevice(empty)
     with pytest.raises(FileNotFoundError):
         ImageDevice(tmp_path / "none.img")
