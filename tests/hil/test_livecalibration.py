@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -390,6 +391,12 @@ def test_wrong_usage_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def accepts(url: str) -> bool:
+    """Whether anybody listens there: a board's HTTPS comes up a moment after its console."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
+
+
 @pytest.fixture
 def paced(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """What the ready file of a gateway in a process of its own says; it runs ten times as fast as a real one."""
@@ -401,7 +408,7 @@ def paced(tmp_path: Path) -> Iterator[dict[str, Any]]:
     )
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while not ready.exists():
+        while not (ready.exists() and accepts(json.loads(ready.read_text())["https"])):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
