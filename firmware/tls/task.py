@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from firmware.hal import Costs
 from firmware.kernel import Kernel
@@ -65,6 +66,21 @@ class TlsStatistics:
     """Server handshakes that ended otherwise."""
     last_us: int = 0
     """CPU time that was charged for the last finished server handshake."""
+
+
+@coroutine
+def resumed(waiting: Coroutine[Any, Any, T], wish: Any) -> Generator[Any, Any, T]:
+    """Awaitable: the rest of a coroutine that has begun, and waits for ``wish``."""
+    while True:
+        try:
+            yield wish
+        except BaseException as error:
+            try:
+                wish = waiting.throw(error)
+            except StopIteration as end:
+                return cast(T, end.value)
+        else:
+            return cast(T, (yield from waiting))
 
 
 def ignore(_line: str) -> None:
@@ -242,14 +258,22 @@ class TlsStream:
         await self._pay(judgement.charges)
         self._check.judged(self.peer, self._engine.role, self._engine.peer_chain_der, judgement)
 
-    async def _waiting(self, peer: Coroutine[Any, Any, T]) -> T:
-        """Waits for the peer; during the handshake only as long as patience lasts. TimeoutError when it is over."""
+    @coroutine
+    def _waiting(self, peer: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """Awaitable: waits for the peer; during the handshake only as long as patience lasts.
+
+        TimeoutError when that is over. Most of what is written is taken at once: that far, no deadline is set.
+        """
         if self._handshake_done:
-            return await peer
+            return cast(T, (yield from peer))
+        try:
+            wish = peer.send(None)
+        except StopIteration as taken:
+            return cast(T, taken.value)
         began_ns = self._kernel.now_ns
         try:
             with self._kernel.deadline_ms(max(1, self._patience_ns // 1_000_000)):
-                return await peer
+                return (yield from resumed(peer, wish))
         finally:
             self._patience_ns -= self._kernel.now_ns - began_ns
 

@@ -201,6 +201,20 @@ def test_a_peer_that_dribbles_is_given_up_as_well(service_board, accepting, make
         service_board.run_ms(2_001)
 
 
+def test_a_peer_that_does_not_take_our_answer_is_given_up(service_board, accepting, make_peer):
+    task, stream, statistics = accepting(window_bytes=100)
+    peer = make_peer()
+    stream.feed(peer.exchange(b""))
+    service_board.run_ms(20_000)
+    assert len(stream.take()) == 100
+    service_board.run_ms(9_000)
+    assert not task.done
+    assert len(stream.take()) == 100, "room came, and patience did not come with it"
+    with pytest.raises(TlsError, match="waited 30 s"):
+        service_board.run_ms(2_000)
+    assert (statistics.failed, stream.status) == (1, "closed")
+
+
 def test_peers_that_all_come_at_once_are_all_served_however_long_it_takes(service_board, accepting, make_peer):
     crowd = [(*accepting(4096), make_peer()) for _ in range(20)]
     for _, stream, _, peer in crowd:
