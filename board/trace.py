@@ -31,6 +31,9 @@ class TraceEvent(NamedTuple):
 
 Listener = Callable[[TraceEvent], None]
 
+Taker = Callable[[int, list[TraceEvent]], None]
+"""Must not keep the list."""
+
 
 class _Told(dict[str, tuple[Listener, ...]]):
     """Who is told of a board's events, by kind; found out when the first of a kind comes."""
@@ -87,6 +90,7 @@ class Trace:
         self._hashed = 0
         self._listeners: tuple[tuple[Listener, str | None, frozenset[str] | None], ...] = ()
         self._told: list[_Told] = []
+        self._takers: tuple[Taker, ...] = ()
 
     def for_board(self, board: str) -> BoardTrace:
         """What the parts of one board are given to record with."""
@@ -103,6 +107,19 @@ class Trace:
         """Has ``listener(event)`` called with every event from now on; of one board and of these kinds, where told."""
         self._listeners = (*self._listeners, (listener, board, None if kinds is None else frozenset(kinds)))
         self._forget()
+
+    def take(self, taker: Taker) -> None:
+        """Has ``taker(number, events)`` called with many events at a time, at the latest by ``settle``.
+
+        ``number`` is how many came before them. Costs next to nothing while things happen.
+        """
+        self.settle()
+        self._takers = (*self._takers, taker)
+
+    def untake(self, taker: Taker) -> None:
+        """Ends what ``take`` began, after the last events."""
+        self.settle()
+        self._takers = tuple(other for other in self._takers if other != taker)
 
     def unlisten(self, listener: Listener) -> None:
         """Ends what ``listen`` began; without effect on one that does not listen."""
@@ -137,7 +154,7 @@ class Trace:
         return len(self._events)
 
     def settle(self) -> None:
-        """Hashes the fresh events, and puts them with the others."""
+        """Hashes the fresh events, puts them with the others, and tells the takers."""
         fresh = self._fresh
         if fresh:
             # ``line`` written out: this is most of what recording costs.
@@ -146,9 +163,12 @@ class Trace:
                 for time_ns, board, kind, name, value in fresh
             ]
             self._hash.update("".join(lines).encode())
-            self._hashed += len(fresh)
+            number, self._hashed = self._hashed, self._hashed + len(fresh)
             self._events.extend(fresh)
+            events = fresh[:] if self._takers else []
             fresh.clear()
+            for taker in self._takers:
+                taker(number, events)
 
     def _forget(self) -> None:
         for told in self._told:

@@ -78,6 +78,8 @@ class Timeline:
         self._numbers = 0
         self._counts: dict[str, tuple[int, ...]] = {}
         self._pending: list[TraceEvent] = list(bench.trace)
+        self._own: list[tuple[int, TraceEvent]] = []
+        """Events that are not the trace's, each with the number of those of the trace that came before it."""
         self._sample_ns = 0
         self._look_ns = 0
         self._closed = False
@@ -85,7 +87,9 @@ class Timeline:
             self._started(gateway)
         for event in [event for event in self._pending if event.kind == "power"]:
             self._unmake(event)
-        bench.trace.listen(self._record)
+        bench.trace.take(self._take)
+        bench.trace.listen(self._power, kinds=("power",))
+        bench.trace.listen(self._turn, kinds=("task",))
         bench.on_start.append(self._started)
 
     def flush(self) -> None:
@@ -97,13 +101,16 @@ class Timeline:
         if self._closed:
             return
         self._closed = True
-        self._bench.trace.unlisten(self._record)
+        self._bench.trace.untake(self._take)
+        self._bench.trace.unlisten(self._power)
+        self._bench.trace.unlisten(self._turn)
         self._bench.on_start.remove(self._started)
         for kernel in self._kernels.values():
             kernel.spans = None
         for lines in self._lines.values():
             lines.detach()
         # What CPUs did ahead of the world is part of the run, as it is part of the trace: it was charged, and paid for.
+        self._gather()
         self._sink.events(self._pending)
         end_ns = max((_end_ns(event) for event in self._pending), default=0)
         self._pending.clear()
@@ -137,21 +144,40 @@ class Timeline:
         self._record(TraceEvent(now_ns, board, kind, f"{of} {spans[0]}", label))
 
     def _record(self, event: TraceEvent) -> None:
-        self._pending.append(event)
-        if event[0] >= self._sample_ns or event[2] == "power":
-            self._notice(event)
+        """Adds one of ours."""
+        self._own.append((self._bench.trace.count, event))
 
-    def _notice(self, event: TraceEvent) -> None:
-        """What is not to be done at every event."""
-        if event.kind == "power":
-            self._unmake(event)
-        elif event.kind == "task":
+    def _take(self, number: int, events: list[TraceEvent]) -> None:
+        """Puts those of the trace and ours in their order."""
+        pending, begin = self._pending, 0
+        for before, own in self._own:
+            pending += events[begin : before - number]
+            pending.append(own)
+            begin = before - number
+        self._own.clear()
+        pending += events[begin:]
+
+    def _gather(self) -> None:
+        """Has everything so far in ``_pending``."""
+        self._bench.trace.settle()
+        self._pending += [own for _, own in self._own]
+        self._own.clear()
+
+    def _power(self, event: TraceEvent) -> None:
+        self._gather()
+        self._unmake(event)
+        self._look(event)
+
+    def _turn(self, event: TraceEvent) -> None:
+        """Hears of each turn, and does something now and then."""
+        if event[0] >= self._sample_ns:
             self._sample(event)
-        if event.time_ns >= self._look_ns:
-            self._look(event)
+            if event[0] >= self._look_ns:
+                self._look(event)
 
     def _look(self, event: TraceEvent | None) -> None:
         """Hands over what has come true."""
+        self._gather()
         now_ns = self._clock.now_ns
         self._look_ns = LOOK_NS + (now_ns if event is None else event.time_ns)
         settled: list[TraceEvent] = []
@@ -182,7 +208,7 @@ class Timeline:
         if counts != self._counts.get(event.board):
             self._counts[event.board] = counts
             text = " ".join(map(str, counts))
-            self._pending.append(TraceEvent(event.time_ns + int(event.value), event.board, QUEUE, "ready", text))
+            self._record(TraceEvent(event.time_ns + int(event.value), event.board, QUEUE, "ready", text))
 
     def _unmake(self, power: TraceEvent) -> None:
         """Drops, or cuts short, what the board's CPU did beyond the moment at which power came or went."""
