@@ -78,3 +78,26 @@ def test_a_listener_hears_what_it_asked_for_alone() -> None:
         "a": [0],
         "leds of b": [1],
     }
+
+
+def test_a_taker_gets_everything_in_order_and_knows_how_much_came_before() -> None:
+    trace = Trace(limit=3)
+    tell = trace.for_board("a")
+    tell(1, "led", "ready", 0)
+    taken: list[tuple[int, list[int | str]]] = []
+
+    def take(number: int, events: list[TraceEvent]) -> None:
+        taken.append((number, [event.value for event in events]))
+
+    trace.take(take)
+    for number in range(1, 3_000):
+        tell(number, "led", "ready", number)
+    trace.settle()
+    trace.settle()
+    assert [value for _, values in taken for value in values] == list(range(1, 3_000))
+    assert [number for number, _ in taken] == [values[0] for _, values in taken]
+    tell(3_000, "led", "ready", "last")
+    trace.untake(take)
+    tell(3_001, "led", "ready", "unheard")
+    trace.settle()
+    assert taken[-1] == (3_000, ["last"])
