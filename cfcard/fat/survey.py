@@ -31,6 +31,9 @@ SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 BLANK_SECTOR = (bytes((DELETED,)) + bytes(SLOT_BYTES - 1)) * SLOTS_PER_SECTOR
 """Deleted slots: unlike zeros they let a reader on to the entries behind them."""
 
+DOT = b".          "
+"""Short name of a directory's first entry, which stands for itself."""
+
 WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|') | frozenset(range(0x20))
 
 
@@ -233,7 +236,7 @@ class Survey:
     def _dots(self, folder: Folder) -> None:
         """The first two entries say where a directory and its parent are: without them the sector is no directory's."""
         data = folder.data
-        wanted = [(b".          ", folder.start), (b"..         ", folder.parent)]
+        wanted = [(DOT, folder.start), (b"..         ", folder.parent)]
         if all(
             data[32 * n : 32 * n + 11] == name and self._cluster(data, n) == cluster
             for n, (name, cluster) in enumerate(wanted)
@@ -297,8 +300,10 @@ class Survey:
         cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
         needed = -(-size // self._bpb.cluster_bytes)
         if attributes & DIRECTORY:
-            if size or not 2 <= cluster < self.fat.top or self._claimed[cluster]:
+            if not 2 <= cluster < self.fat.top or self._claimed[cluster] or (size and not self._begins(cluster)):
                 return self._drop(folder, begin, slot)
+            if size:
+                self._unsize(folder, slot)
             yield from self._open(Folder(_path(folder, short), cluster, folder.start), cluster)
             return None
         if needed > self._bpb.clusters or not (cluster == 0 or 2 <= cluster < self.fat.top):
@@ -328,6 +333,19 @@ class Survey:
         if needed > STRETCH:
             yield
         return None
+
+    def _begins(self, cluster: int) -> bool:
+        """Whether a directory begins there: its first entry says so, and where it is."""
+        sector = self._sector(self._bpb.sector_from_cluster(cluster))
+        return sector is not None and sector[:11] == DOT and self._cluster(sector, 0) == cluster
+
+    def _unsize(self, folder: Folder, slot: int) -> None:
+        """Some programs give a directory a size. It has none, and everything in it counts all the same."""
+        at = slot * SLOT_BYTES
+        self.trouble += 1
+        self.notes.append(f"{_path(folder, bytes(folder.data[at : at + 11]))}: size of a directory set to 0")
+        folder.data[at + 28 : at + 32] = bytes(4)
+        folder.changed.add(slot // SLOTS_PER_SECTOR)
 
     @staticmethod
     def _empty(folder: Folder, slot: int) -> None:

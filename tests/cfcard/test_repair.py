@@ -95,6 +95,34 @@ def test_a_destroyed_directory_sector_becomes_an_empty_directory(card: RamDevice
         assert FAT.check(card).problems == ()
 
 
+def test_a_directory_with_a_size_keeps_what_is_in_it(card: RamDevice, volume: Volume) -> None:
+    parent, entry = volume.tree.existing("/D")
+    lba = volume.bpb.reserved + volume.bpb.fats * volume.bpb.fat_sectors
+    if parent.start:
+        lba = volume.bpb.sector_from_cluster(parent.start)
+    sector = bytearray(512)
+    card.readblocks(lba, sector)
+    at = sector.index(entry.short)
+    sector[at + 28 : at + 32] = (4096).to_bytes(4, "little")
+    spoil(card, lba, bytes(sector))
+    assert FAT.repair(card).done == ("/D: size of a directory set to 0",)
+    require_whole(card)
+
+
+def test_a_size_on_what_is_no_directory_is_no_reason_to_make_one(card: RamDevice, volume: Volume) -> None:
+    _, entry = volume.tree.existing("/ONE.TXT")
+    parent, _ = volume.tree.existing("/D")
+    lba = volume.bpb.reserved + volume.bpb.fats * volume.bpb.fat_sectors
+    if parent.start:
+        lba = volume.bpb.sector_from_cluster(parent.start)
+    sector = bytearray(512)
+    card.readblocks(lba, sector)
+    sector[sector.index(entry.short) + 11] = 0x10
+    spoil(card, lba, bytes(sector))
+    assert FAT.repair(card).done[0] == "/: entries without meaning erased"
+    assert FAT.check(card).problems == ()
+
+
 def test_half_a_long_name_is_erased_and_the_file_behind_it_stays(card: RamDevice, volume: Volume) -> None:
     parent, entry = volume.tree.existing("/D/a letter with a long name.txt")
     lba = volume.bpb.sector_from_cluster(parent.start)
