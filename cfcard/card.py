@@ -122,8 +122,9 @@ class CompactFlash:
         write_protected: refuse writes. Cards have no such switch; adapters, readers and worn-out cards do.
 
     Not modelled: wear levelling and how long which block really takes to erase, a shorter time for sectors that are in
-    the card's cache, a board's power cut as a fresh start, the 50 ms (at most 400) from power-on to ready, True IDE
-    mode, DMA, attribute memory (CIS).
+    the card's cache, a board's power cut as a fresh start, the 50 ms (at most 400) from power-on to ready, the task
+    file (a transfer names its sector by number; cylinder, head and sector are told and translated, not addressed by),
+    True IDE mode, DMA, attribute memory (CIS).
     """
 
     def __init__(
