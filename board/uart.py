@@ -5,7 +5,7 @@
     firmware --write--> transmit buffer --> wire, 10 bit times per byte --> line.on_receive
     firmware <--read--- receive FIFO <----- wire, 10 bit times per byte <-- line.send
 
-The wire goes on in world time while the CPU works. Events are not per byte but per ``CHUNK_BYTES``, each at the exact
+The wire goes on in world time while the CPU works. Events are not per byte but per some bytes, each at the exact
 end of its last byte; what the FIFO holds at any instant, and which byte finds it full, is reckoned to the byte.
 
 The firmware reads at its CPU's local time, which may lie ahead of the world: it finds what will have arrived by then of
@@ -28,6 +28,10 @@ from board.trace import BoardTrace
 
 CHUNK_BYTES = 16
 """FIFO depth of a 16550: bytes that pass between two events of a busy wire."""
+
+TX_CHUNK_BYTES = 64
+"""The same for what the board puts out, which only has to be seen: 5.6 ms at 115200 baud, a third of a screen's frame.
+Whatever is shorter, as an echo is, arrives with its last byte."""
 
 RX_FIFO_BYTES = 256
 """The 16-byte hardware FIFO and the 240-byte ring that the driver's interrupt routine empties it into."""
@@ -265,7 +269,7 @@ class Uart:
             self._tx_alarm.cancel()
             self._tx_alarm = None
         if self._tx_alarm is None:
-            when_ns = self._tx.next_ns(CHUNK_BYTES)
+            when_ns = self._tx.next_ns(TX_CHUNK_BYTES)
             if when_ns is not None:
                 self._tx_alarm = self._clock.at(when_ns, self._tx_due)
 

@@ -144,10 +144,11 @@ class Kernel:
         """Uses up ``cycles`` at once: local time moves on, and nothing else runs on this CPU meanwhile."""
         self.cycles[kind] += cycles
         self.last_charge = kind
-        if self.trace is not None:  # before it is spent: the watchdog may bite meanwhile
+        cpu, trace = self.cpu, self.trace
+        if trace is not None:  # before it is spent: the watchdog may bite meanwhile
             task = self.current
-            self.trace(self.cpu.now_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
-        self.cpu.spend(cycles)
+            trace(cpu.now_ns, "charge:" + kind, task.name if task is not None else "", cycles)
+        cpu.spend(cycles)
 
     @coroutine
     def work(self, cycles: int, kind: str) -> Generator[int, None, None]:

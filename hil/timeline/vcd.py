@@ -25,8 +25,8 @@ from board.trace import TraceEvent
 if TYPE_CHECKING:
     from hil.gateway import Gateway
 
-BURST_NS = 5_000_000
-"""How long a burst of the UART takes that is known when it is over: 16 bytes at 115200 baud take 1.4 ms. At lower rates
+BURST_NS = 10_000_000
+"""How long a burst of the UART takes that is known when it is over: 64 bytes at 115200 baud take 5.6 ms. At lower rates
 the dump shows its end alone."""
 
 WRITE_CHANGES = 4_096

@@ -35,10 +35,10 @@ def received(clock: VirtualClock, uart: Uart) -> list[tuple[int, bytes]]:
 def test_output_leaves_in_chunks_each_at_the_end_of_its_last_byte(
     clock: VirtualClock, uart: Uart, received: list[tuple[int, bytes]]
 ) -> None:
-    text = bytes(range(40))
-    assert uart.write(text) == 40
+    text = bytes(range(160))
+    assert uart.write(text) == 160
     clock.run_until(1_000_000_000)
-    assert received == [(end_ns(16), text[:16]), (end_ns(32), text[16:32]), (end_ns(40), text[32:])]
+    assert received == [(end_ns(64), text[:64]), (end_ns(128), text[64:128]), (end_ns(160), text[128:])]
 
 
 def test_output_starts_at_the_local_time_of_the_cpu(
@@ -89,12 +89,12 @@ def test_flush_holds_the_cpu_until_the_last_byte_has_left(cpu: Cpu, uart: Uart) 
     assert cpu.now_ns == end_ns(3), "nothing left to wait for"
 
 
-def test_an_event_stands_for_up_to_sixteen_bytes(clock: VirtualClock, uart: Uart) -> None:
+def test_an_event_stands_for_up_to_64_bytes(clock: VirtualClock, uart: Uart) -> None:
     uart.write(bytes(1_600))
     steps = 0
     while clock.step():
         steps += 1
-    assert steps == 100
+    assert steps == 25
 
 
 def test_input_arrives_byte_by_byte_at_the_rate_of_the_line(run_until: Run, uart: Uart) -> None:

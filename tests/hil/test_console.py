@@ -63,8 +63,8 @@ def test_output_that_came_while_nobody_waited_is_kept(console: Console, fake_ben
 
 def test_expect_stops_at_the_event_that_completes_the_pattern(console: Console, fake_bench: Bench) -> None:
     match = console.expect("booted", timeout_ms=60_000)
-    # 16 bytes at 115200 baud: the event is one full FIFO, not the end of the line.
-    assert match.time_ns == fake_bench.now_ns == 16 * 10 * 1_000_000_000 // 115_200
+    # The banner's 27 bytes at 115200 baud: the event is the end of what was written in one go.
+    assert match.time_ns == fake_bench.now_ns == 27 * 10 * 1_000_000_000 // 115_200
 
 
 def test_a_timeout_is_in_virtual_time_and_exact(console: Console, fake_bench: Bench) -> None:

@@ -260,7 +260,7 @@ def test_another_run_is_told_by_its_first_different_event(fake_program: Any) -> 
 def test_a_difference_beyond_the_kept_trace_is_found_by_digests(fake_program: Any) -> None:
     with Bench(seed=7, program=fake_program, record=True) as bench:
         gateway = booted(bench)
-        for _ in range(400):
+        for _ in range(1_200):
             gateway.console.run("say it")
         record = record_of(bench)
     checked = next(action for action in record.actions if action.kind == "stop" and action.arguments[1])
