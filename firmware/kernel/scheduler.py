@@ -26,7 +26,7 @@ from firmware.kernel.budget import LoadMeter, Share
 from firmware.kernel.deadline import Deadline, Expired
 from firmware.kernel.task import SWITCH, WAIT, Cancelled, Pause, Priority, Task, TaskUse, add_use
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
-from firmware.kernel.work import LONGEST_NS, Slices, Stretch
+from firmware.kernel.work import LONGEST_NS, MARGIN_NS, Slices, Stretch
 
 SLICE_US = 2_000
 """Longest piece of ``work`` between two awaits: a person at the console does not notice it."""
@@ -291,7 +291,7 @@ class Kernel:
             alone = urgent or console or service or background
             slices = alone[0]._send
             if slices.__class__ is Slices:
-                room_ns = min(self._timers.times[0] - now_ns, LONGEST_NS)
+                room_ns = min(self._timers.times[0] - now_ns - MARGIN_NS, LONGEST_NS)
                 number = min(slices.whole, room_ns // self._stride_ns)
                 if number > 1:
                     self._stretch = Stretch(self, alone[0], slices, number, now_ns)

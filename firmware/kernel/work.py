@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 LONGEST_NS = 100_000_000
 """So far ahead the kernel commits itself at most: the watchdog is fed when it is called."""
 
+MARGIN_NS = 100
+"""Who falls due as a slice ends goes before the next slice, so the last one ends before: by more than the fractions of
+nanoseconds of all."""
+
 
 class Slices:
     """What is left of a task's work; its turns, until it is done and the coroutine's turn comes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware.kernel import Cancelled, Event, Priority, Share
@@ -50,6 +50,8 @@ def run(machine, workers, interrupts):
     return machine.trace, machine.seen, dict(kernel.cycles), loads, uses, kernel.use()
 
 
+# A share that is free again at the very end of a slice.
+@example([(Priority.URGENT, 0, [14_800_001], None), (Priority.URGENT, 2_000_001, [6_000_001], 30)], [], 0, 200_000_000)
 @settings(max_examples=200, deadline=None)
 @given(WORKERS, INTERRUPTS, st.sampled_from([0, 250]), st.sampled_from([200_000_000, 266_000_000, 333_333_333]))
 def test_work_alone_on_the_cpu_is_the_same_work_to_the_nanosecond(
