@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from firmware.kernel.scheduler import Kernel
 
+__all__ = ["Booking", "booked"]
 
-@contextmanager
-def booked(kernel: Kernel, kind: str) -> Iterator[None]:
-    """Counts as cycles of ``kind`` the time that passes on the CPU inside the block, which must not await."""
-    cpu = kernel.cpu
-    began_ns = cpu.now_ns
-    kernel.last_charge = kind
-    try:
-        yield
-    finally:
-        cycles = (cpu.now_ns - began_ns) * cpu.hz // 1_000_000_000
+
+class Booking:
+    """A block whose time is counted; a class, as every look into flash has one."""
+
+    __slots__ = ("_began_ns", "_kernel", "_kind")
+
+    def __init__(self, kernel: Kernel, kind: str) -> None:
+        self._kernel = kernel
+        self._kind = kind
+        self._began_ns = 0
+
+    def __enter__(self) -> None:
+        self._began_ns = self._kernel.cpu.now_ns
+        self._kernel.last_charge = self._kind
+
+    def __exit__(self, *_error: object) -> None:
+        kernel, kind, began_ns = self._kernel, self._kind, self._began_ns
+        cycles = (kernel.cpu.now_ns - began_ns) * kernel.cpu.hz // 1_000_000_000
         kernel.cycles[kind] += cycles
         if kernel.trace is not None:
             task = kernel.current
             kernel.trace(began_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
+
+
+def booked(kernel: Kernel, kind: str) -> Booking:
+    """Counts as cycles of ``kind`` the time that passes on the CPU inside the block, which must not await."""
+    return Booking(kernel, kind)

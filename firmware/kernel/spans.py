@@ -6,20 +6,31 @@ they please. Nobody looks unless told to, and then a span costs one attribute te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from firmware.kernel.scheduler import Kernel
 
+__all__ = ["Span", "span"]
 
-@contextmanager
-def span(kernel: Kernel, of: str, label: str) -> Iterator[None]:
+
+class Span:
+    """A block whose beginning and end are told; a class, as every charge of a handshake has one."""
+
+    __slots__ = ("_kernel", "_label", "_of", "_tell")
+
+    def __init__(self, kernel: Kernel, of: str, label: str) -> None:
+        self._kernel = kernel
+        self._of = of
+        self._label = label
+        self._tell = kernel.spans
+
+    def __enter__(self) -> None:
+        if self._tell is not None:
+            self._tell(self._kernel.now_ns, "begin", self._of, self._label)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._tell is not None:
+            self._tell(self._kernel.now_ns, "end", self._of, self._label)
+
+
+def span(kernel: Kernel, of: str, label: str) -> Span:
     """Marks what happens inside the block as ``label``; ``of`` is whose it is, for example a peer's address."""
-    tell = kernel.spans
-    if tell is not None:
-        tell(kernel.now_ns, "begin", of, label)
-    try:
-        yield
-    finally:
-        if tell is not None:
-            tell(kernel.now_ns, "end", of, label)
+    return Span(kernel, of, label)
