@@ -40,6 +40,10 @@ from board.watchdog import Watchdog
 NOINIT_BYTES = 256
 """Size of the RAM that a reset leaves alone."""
 
+RESET_NS = 1_000_000
+"""How long the reset line is held: an assumption. A program that fails at its very start does not stop the world's
+clock with its resets."""
+
 RX_RING_BYTES = 4_096
 """The UART's FIFO with the driver's ring behind it: at 115200 baud a flash erase of 45 ms lets 520 bytes come in."""
 
@@ -273,7 +277,7 @@ class Board:
         if self.slot is not None:
             self.slot.reset()
         self._end_program()
-        now_ns = self.cpu.now_ns
+        now_ns = self.cpu.now_ns + RESET_NS
         self._restart(cause)
         self.cpu.now_ns = now_ns
         self._forget_alarm()

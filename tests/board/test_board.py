@@ -255,3 +255,10 @@ def test_a_mac_address_has_six_bytes() -> None:
         Board(
             model_named("ip800"), VirtualClock(), FakeFirmware(idle), mac=bytes(5), entropy=lambda name: FakeEntropy()
         )
+
+
+def test_a_program_that_fails_at_its_start_is_reset_again_and_again_as_time_goes_on() -> None:
+    clock, board, firmware = make(lambda board, kernel: board.reset("fault"))
+    board.power_on()
+    clock.run_for(100 * MS)
+    assert firmware.starts == board.resets == 101

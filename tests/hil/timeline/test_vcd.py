@@ -140,7 +140,7 @@ def test_a_reset_is_an_event_and_ends_the_turn_that_the_watchdog_bit(tmp_path: P
         gateway.power_on()
         bench.run_for(ms=30_000)
     found = waves(tmp_path / "t.vcd")
-    assert found["box.reset"] == [(9_000 * MS, "1"), (18_000 * MS, "1")]
+    assert found["box.reset"] == [(9_000 * MS, "1"), (18_001 * MS, "1")]  # the line is held for a millisecond
     assert found["box.cpu_busy"] == [(0, "0"), (0, "1"), (18_000 * MS, "0")]
 
 
