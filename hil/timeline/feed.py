@@ -184,11 +184,10 @@ class Timeline:
         pending: list[TraceEvent] = []
         settle, wait = settled.append, pending.append
         for waiting in self._pending:
-            end_ns = waiting[0] + waiting[4] if waiting[2] == "task" else waiting[0]  # type: ignore[operator]
-            if end_ns <= now_ns:
-                settle(waiting)
-            else:
+            if waiting[0] > now_ns or (waiting[2] == "task" and waiting[0] + waiting[4] > now_ns):  # type: ignore[operator]
                 wait(waiting)
+            else:
+                settle(waiting)
         self._pending = pending
         self._sink.events(settled)
         if not self._in_a_turn(event):

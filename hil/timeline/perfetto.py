@@ -76,16 +76,20 @@ class PerfettoSink:
 
     def events(self, events: Sequence[TraceEvent]) -> None:
         """Puts each on its track."""
-        boards = self._boards
+        name, board = "", None
         for event in events:
-            board = boards.get(event[1])
+            if event[1] != name:  # many of one board follow one another
+                name = event[1]
+                board = self._boards.get(name)
+                if board is not None:
+                    turn, charge_kinds, charges = board.turn, board.charge_kinds, board.charges
             if board is None:
                 continue
             kind = event[2]
             if kind == "task":
-                board.turn(event)
-            elif kind in board.charge_kinds:
-                board.charges.append(event)  # its turn comes when it is over
+                turn(event)
+            elif kind in charge_kinds:
+                charges.append(event)  # its turn comes when it is over
             else:
                 board.event(event)
         if len(self._out) >= WRITE_EVENTS:
