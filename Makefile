@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUBS := .stubs
 # Foreign programs that judge ours. Where they cannot be installed, their tests are skipped with the reason.
-PROGRAMS := openssl mtools dosfstools curl picocom chromium
+PROGRAMS := openssl mtools dosfstools curl picocom
+# Large, so apart: timelines and reports are looked at in a real browser.
+BROWSER := chromium
 ARGS ?=
 
 .PHONY: run test lint types check bench vm programs clean
@@ -58,13 +60,17 @@ $(STUBS)/.installed: | $(VENV)/bin/python
 	@touch $@
 
 programs:
-	@missing=; for program in openssl mdir fsck.fat curl picocom chromium; do \
+	@missing=; for program in openssl mdir fsck.fat curl picocom; do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing $(PROGRAMS)"; \
 	    apt-get -qq update && apt-get -qq install -y --no-install-recommends $(PROGRAMS) >/dev/null; \
 	  else echo "some of $(PROGRAMS) are missing: their tests will be skipped"; fi; fi
+	@command -v $(BROWSER) >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing $(BROWSER)" \
+	       && apt-get -qq update && apt-get -qq install -y --no-install-recommends $(BROWSER) >/dev/null; } \
+	  || echo "$(BROWSER) is missing: its tests will be skipped"
 
 clean:
-	rm -rf $(VENV) $(STUBS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STUBS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .gatebench
