@@ -23,7 +23,7 @@ from cfcard.fat.copies import MAX_FAT_SECTORS, READ_SECTORS, ROW, STRETCH
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
 from cfcard.fat.fsinfo import UNKNOWN, fsinfo_from_sector
-from cfcard.fat.names import LFN_ATTRIBUTE, fold, text_from_short
+from cfcard.fat.names import LFN_ATTRIBUTE, fold, is_short, text_from_short, wrong_in_long
 from cfcard.fat.partition import find_volume
 from cfcard.fat.sectors import Sectors, used_bytes
 from cfcard.fat.steps import run_steps
@@ -229,8 +229,13 @@ class _Run:
             if cluster != want:
                 self.note(f"{todo.path}, {'.' * (slot + 1)}", f"cluster {want}", cluster)
             return
-        shown = long.name_for(raw[0:11]) or text_from_short(raw[0:11], raw[12])
+        name = long.name_for(raw[0:11])
+        shown = name or text_from_short(raw[0:11], raw[12])
         path = f"{todo.path.rstrip('/')}/{shown}"
+        wrong = wrong_in_long(name or "")
+        if wrong:
+            # Reported only: the file is whole, and what the character was nobody can tell.
+            self.note(f"{_printable(path)}, entry {slot}", "a long name", f"one with {wrong!a}")
         self._names(path, slot, raw, shown, names)
         if raw[11] & DIRECTORY:
             self._subdirectory(path, cluster, size, todo)
@@ -239,7 +244,7 @@ class _Run:
 
     def _names(self, path: str, slot: int, raw: bytes, shown: str, names: dict[str, str]) -> None:
         short = raw[0:11]
-        if any((c < 0x20 and not (i == 0 and c == 0x05)) or c in b'"*+,./:;<=>?[\\]|' for i, c in enumerate(short)):
+        if not is_short(short):
             self.note(f"{_printable(path)}, entry {slot}", "a short name", ascii(short))
         for key in {fold(shown), fold(text_from_short(short))}:
             if key in names:

@@ -93,7 +93,12 @@ class LongName:
 
     def name_for(self, short: bytes) -> str | None:
         """The long name of the entry ``short``, None when it has none that makes sense."""
-        if self._next != 0 or short_checksum(short) != self._checksum:
+        return self.name if short_checksum(short) == self._checksum else None
+
+    @property
+    def name(self) -> str | None:
+        """The name itself, whatever comes after it; None while it is not complete, or makes no sense."""
+        if self._next != 0:
             return None
         raw = b"".join(reversed(self._parts))
         name, _, _ = raw.decode("utf-16-le", "surrogatepass").partition("\0")

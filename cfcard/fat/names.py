@@ -22,6 +22,7 @@ __all__ = [
     "MAX_NAME_UNITS",
     "alias",
     "fold",
+    "is_short",
     "long_slots",
     "parts_of",
     "require_valid",
@@ -29,6 +30,8 @@ __all__ = [
     "short_from_name",
     "text_from_short",
     "units_from_slot",
+    "wrong_in_long",
+    "wrong_in_short",
 ]
 
 MAX_NAME_UNITS = 255
@@ -42,6 +45,9 @@ LONG_SLOT = struct.Struct("<B10sBxB12s2x4s")
 FORBIDDEN = re.compile(r'["*/:<>?\\|\x00-\x1f\x7f\ud800-\udfff]')
 SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
 SHORT_NAME = re.compile(r"([A-Z0-9!#$%&'()\-@^_`{}~]{1,8})(?:\.([A-Z0-9!#$%&'()\-@^_`{}~]{1,3}))?")
+
+WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|\x7f') | frozenset(range(0x20))
+"""Bytes that no 8.3 name has (FAT specification; DEL is ``fsck.fat``'s)."""
 
 LOWER_BASE, LOWER_EXTENSION = 0x08, 0x10
 """Windows NT's bits in byte 12 of a short entry: base or extension are to be shown in lower case."""
@@ -71,6 +77,12 @@ def require_valid(name: str) -> str:
     return name
 
 
+def wrong_in_long(name: str) -> str | None:
+    """The first character of a long name that none can have: control characters, lone surrogates, punctuation."""
+    wrong = FORBIDDEN.search(name)
+    return wrong[0] if wrong else None
+
+
 def parts_of(path: str) -> list[str]:
     """The names along ``path``, from the root; ``.`` and ``..`` resolved."""
     parts = [part for part in path.split("/") if part and part != "."]
@@ -90,6 +102,19 @@ def short_from_name(name: str) -> bytes | None:
         return None
     base, extension = match.groups("")
     return f"{base:8}{extension:3}".encode("ascii")
+
+
+def wrong_in_short(short: bytes) -> list[int]:
+    """Which of the 11 bytes no 8.3 name can have there; all are in order when there are none."""
+    if short[0] > 0x20 and WRONG_IN_SHORT.isdisjoint(short):
+        return []
+    # 05h in the first place stands for E5h; a name does not begin with a blank.
+    return [i for i, c in enumerate(short) if (c in WRONG_IN_SHORT and (i or c != 0x05)) or (c == 0x20 and not i)]
+
+
+def is_short(short: bytes) -> bool:
+    """Whether these 11 bytes can be a name."""
+    return not wrong_in_short(short)
 
 
 def text_from_short(short: bytes, case: int = 0) -> str:

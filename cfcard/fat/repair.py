@@ -9,7 +9,8 @@ anything. A card that forgets what it acknowledged can also leave an entry whose
     look     both FATs and the whole tree, once for each copy of the FAT; the copy with fewer contradictions counts
     1 FATs   the other copy is made equal to it, before anything else changes: from here on there are two again
     2 FATs   broken chains are linked anew where their clusters are free
-    3 tree   slots that make no sense are erased, "." and ".." put back, unreadable sectors written anew
+    3 tree   slots that make no sense are erased, "." and ".." put back, unreadable sectors written anew; what has an
+             impossible 8.3 name, and a chain that is sound, gets another name (``misnamed``): a flipped bit loses no key
     4 FATs   lost clusters are freed, when they are no more than an interrupted update of ours leaves
     5 hints  FSInfo's count; the dirty flags, last, and only when nothing is left to be mended
 
@@ -44,7 +45,9 @@ from cfcard.fat.survey import MAX_TREE_SECTORS, Survey, TooLarge
 __all__ = ["RepairReport", "repair", "repair_steps"]
 
 MAX_FREED_BYTES = 64 * 1024
-"""An interrupted update of ours leaves fewer lost clusters; more may be somebody's files, which a PC can still save."""
+MAX_FREED_CLUSTERS = 2
+"""An interrupted update of ours leaves no more than the larger of the two: a small file and a longer directory. More
+may be somebody's files, which a PC can still save."""
 
 WRITES = 8
 """Single sectors written per step: some 7 ms of a card's time, as ``READ_SECTORS`` read in one transfer."""
@@ -187,7 +190,7 @@ class _Repair:
             return [f"{len(orphans)} lost clusters: a directory is incomplete"]
         # A FAT sector that was made anew has entries that mean nothing: they are nobody's.
         counted = [c for c in orphans if not fat.sectors_of(c) & best.suspect and not fat.is_erased(c)]
-        if len(counted) * self._bpb.cluster_bytes > MAX_FREED_BYTES:
+        if len(counted) > max(MAX_FREED_CLUSTERS, MAX_FREED_BYTES // self._bpb.cluster_bytes):
             return [f"{len(orphans)} lost clusters, the first is {orphans[0]}: a PC can turn them into files"]
         for cluster in orphans:
             fat.put(cluster, 0)

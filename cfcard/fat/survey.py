@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
 
 from cfcard.blockdev import SECTOR_BYTES
 from cfcard.errors import SectorError
@@ -16,10 +15,12 @@ from cfcard.fat.bpb import Bpb
 from cfcard.fat.copies import READ_SECTORS, ROW, SINGLES, STRETCH, FatCopy
 from cfcard.fat.directory import MAX_SLOTS
 from cfcard.fat.entry import DELETED, DIRECTORY, LABEL, SLOT_BYTES, LongName
-from cfcard.fat.names import LFN_ATTRIBUTE
+from cfcard.fat.folder import SLOTS_PER_SECTOR, Folder
+from cfcard.fat.misnamed import FreeNames
+from cfcard.fat.names import LFN_ATTRIBUTE, is_short, text_from_short
 from cfcard.fat.sectors import Sectors
 
-__all__ = ["Folder", "Survey", "TooLarge"]
+__all__ = ["Survey", "TooLarge"]
 
 MAX_TREE_SECTORS = 65_536
 """A tree with more sectors of directories takes half a minute to read, and nobody can use the card so long."""
@@ -27,39 +28,17 @@ MAX_TREE_SECTORS = 65_536
 MAX_ORPHANS = 4_096
 """Lost clusters that are looked into one by one: half a second of a card's time. More are nothing that a cut leaves."""
 
-SLOTS_PER_SECTOR = SECTOR_BYTES // SLOT_BYTES
 BLANK_SECTOR = (bytes((DELETED,)) + bytes(SLOT_BYTES - 1)) * SLOTS_PER_SECTOR
 """Deleted slots: unlike zeros they let a reader on to the entries behind them."""
 
 DOT = b".          "
 """Short name of a directory's first entry, which stands for itself."""
 
-WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|') | frozenset(range(0x20))
+RESERVED_ATTRIBUTES = 0xC0
 
 
 class TooLarge(Exception):
     """The tree has more directories than are looked at before a mount."""
-
-
-@dataclass(slots=True)
-class Folder:
-    """A directory as it was found and as it is to be."""
-
-    path: str
-    start: int
-    parent: int
-    places: list[int] = field(default_factory=list)
-    """Its sectors."""
-    data: bytearray = field(default_factory=bytearray)
-    changed: set[int] = field(default_factory=set)
-    """Sectors (counted within it) to be written."""
-    whole: bool = True
-    """Whether all of it could be found."""
-
-    def erase(self, first: int, last: int) -> None:
-        for slot in range(first, last + 1):
-            self.data[slot * SLOT_BYTES] = DELETED
-            self.changed.add(slot // SLOTS_PER_SECTOR)
 
 
 class Survey:
@@ -84,6 +63,8 @@ class Survey:
         self._claimed = bytearray(fat.top)
         """1 for each cluster that somebody names."""
         self._broken: list[tuple[Folder, int, int, int]] = []
+        self._misnamed: list[tuple[Folder, int, int]] = []
+        """(folder, slot, slot where its long name begins): entries with a name that cannot be, and the rest sound."""
         self._todo: list[Folder] = []
         self._tree_sectors = 0
 
@@ -115,12 +96,17 @@ class Survey:
         else:
             root.places = list(range(bpb.root_start, bpb.root_start + bpb.root_sectors))
             self._todo.append(root)
-        while self._todo:
+        while self._todo or self._misnamed:
+            if not self._todo:
+                # Last: what nobody else has named till now is theirs.
+                yield from self._rename(*self._misnamed.pop())
+                continue
             folder = self._todo.pop()
             yield from self._load(folder)
             self.folders.append(folder)
             yield from self._slots(folder)
-            if not folder.changed and not (self._broken and self._broken[-1][0] is folder):
+            waiting = (entries and entries[-1][0] is folder for entries in (self._broken, self._misnamed))
+            if not folder.changed and not any(waiting):
                 folder.data, folder.places = bytearray(), []  # a card has more of it than the box has memory
         for broken in self._broken:
             self._relink(*broken)
@@ -270,7 +256,8 @@ class Survey:
                 waiting = slot if waiting < 0 else waiting
                 long.add(slot, data[at : at + SLOT_BYTES])
                 continue
-            named = data[at] != DELETED and long.name_for(bytes(data[at : at + 11])) is not None
+            short = bytes(data[at : at + 11])
+            named = data[at] != DELETED and (long.name_for(short) if is_short(short) else long.name) is not None
             if waiting >= 0 and not (named and long.first == waiting):
                 self._drop(folder, waiting, (long.first if named else slot) - 1)
             if data[at] != DELETED:
@@ -291,12 +278,21 @@ class Survey:
     def _entry(self, folder: Folder, slot: int, begin: int) -> Generator[None, None, None]:
         raw = bytes(folder.data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES])
         attributes, short = raw[11], raw[:11]
-        if attributes & 0xC0 or (attributes & LABEL and attributes & DIRECTORY):
+        if attributes & LABEL and attributes & (DIRECTORY | RESERVED_ATTRIBUTES):
             return self._drop(folder, begin, slot)
         if attributes & LABEL:
             return None
-        if not _is_short(short):
-            return self._drop(folder, begin, slot)
+        if attributes & RESERVED_ATTRIBUTES or not is_short(short):
+            if not self._is_sound(raw, has_long_name=begin < slot):
+                return self._drop(folder, begin, slot)
+            return self._misnamed.append((folder, slot, begin))
+        yield from self._clusters(folder, slot, begin)
+        return None
+
+    def _clusters(self, folder: Folder, slot: int, begin: int) -> Generator[None, None, None]:
+        """What an entry stands for."""
+        raw = bytes(folder.data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES])
+        attributes, short = raw[11], raw[:11]
         cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
         needed = -(-size // self._bpb.cluster_bytes)
         if attributes & DIRECTORY:
@@ -332,6 +328,42 @@ class Survey:
         self._claim(chain)
         if needed > STRETCH:
             yield
+        return None
+
+    def _is_sound(self, raw: bytes, *, has_long_name: bool) -> bool:
+        """Whether an entry with an impossible name stands for something: noise does not get that far."""
+        cluster, size = self._cluster(raw, 0), int.from_bytes(raw[28:32], "little")
+        if cluster == 0:
+            return size == 0 and has_long_name and not raw[11] & DIRECTORY
+        if not 2 <= cluster < self.fat.top or self._claimed[cluster]:
+            return False
+        if raw[11] & DIRECTORY:
+            return self._begins(cluster)
+        needed = -(-size // self._bpb.cluster_bytes)
+        if not 1 <= needed <= self._bpb.clusters:
+            return False
+        chain, good = self._chain(cluster, needed + 1)
+        return good and len(chain) == needed
+
+    def _rename(self, folder: Folder, slot: int, begin: int) -> Generator[None, None, None]:
+        """Gives an entry the name and the attributes that it can have, where what it stands for is still nobody's."""
+        at = slot * SLOT_BYTES
+        raw = bytes(folder.data[at : at + SLOT_BYTES])
+        if not self._is_sound(raw, has_long_name=begin < slot):
+            return self._drop(folder, begin, slot)
+        self.trouble += 1
+        short: bytes | None = raw[:11]
+        if not is_short(raw[:11]):
+            folder.names = folder.names or FreeNames(folder.data)
+            checksum = folder.data[begin * SLOT_BYTES + 13] if begin < slot else None
+            short = folder.names.choose(raw[:11], checksum)
+        if short is None:
+            self.left.append(f"{_path(folder, raw[:11])}: an impossible name, and no other one for it")
+        else:
+            self.notes.append(f"{_path(folder, raw[:11])}: impossible entry mended, its short name is {_text(short)}")
+            folder.data[at : at + 12] = short + bytes((raw[11] & ~RESERVED_ATTRIBUTES,))
+            folder.changed.add(slot // SLOTS_PER_SECTOR)
+        yield from self._clusters(folder, slot, begin)
         return None
 
     def _begins(self, cluster: int) -> bool:
@@ -385,9 +417,8 @@ def _path(folder: Folder, short: bytes) -> str:
     return f"{folder.path.rstrip('/')}/{ascii(short.decode('cp437').rstrip())[1:-1]}"
 
 
-def _is_short(short: bytes) -> bool:
-    """Whether these 11 bytes can be a name."""
-    return short[0] != 0x20 and not any(c in WRONG_IN_SHORT and (i or c != 0x05) for i, c in enumerate(short))
+def _text(short: bytes) -> str:
+    return ascii(text_from_short(short))[1:-1]
 
 
 def _is_slot(sector: bytes) -> bool:
@@ -397,4 +428,4 @@ def _is_slot(sector: bytes) -> bool:
         return False
     if sector[0] == DELETED or attributes & 0x3F == LFN_ATTRIBUTE:
         return True
-    return sector[0] != 0 and _is_short(sector[:11]) and not any(0x61 <= c <= 0x7A for c in sector[:11])
+    return sector[0] != 0 and is_short(sector[:11]) and not any(0x61 <= c <= 0x7A for c in sector[:11])

@@ -10,6 +10,7 @@ import pytest
 
 from cfcard import Fault, FaultyDevice, ImageDevice
 from cfcard.fat import Fat, Volume
+from cfcard.fat.names import wrong_in_short
 
 Require = Callable[[str], str]
 Damage = Callable[[ImageDevice, Volume], None]
@@ -195,3 +196,36 @@ def test_both_agree_after_every_cut(require_program: Require, tmp_path: Path, fa
             assert report.clean
             return
     raise AssertionError("the sweep did not come to its end")
+
+
+@pytest.mark.peer("fsck.fat")
+@pytest.mark.parametrize("path", ["/D/INNER.TXT", "/D/an inner file.text", "/D"])
+def test_fsck_is_content_with_every_short_name_that_was_mended(
+    require_program: Require, tmp_path: Path, path: str
+) -> None:
+    fsck = require_program("fsck.fat")
+    image = tmp_path / "card.img"
+    device = make(image, 12)
+    volume = Fat().mount(device)
+    volume.replace("/D/INNER.TXT", b"inner" * 1000)
+    volume.replace("/D/an inner file.text", b"inner" * 1000)
+    sector, at = slot_of(volume, path)
+    before = bytearray(512)
+    device.readblocks(sector, before)
+    mended = 0
+    for bit in range(88):
+        raw = before[at : at + 11]
+        raw[bit // 8] ^= 1 << bit % 8
+        if not wrong_in_short(bytes(raw)):
+            continue
+        poke(device, sector, at, bytes(raw))
+        report = Fat().repair(device)
+        assert report.done
+        assert report.clean
+        assert Fat().check(device).clean
+        done = subprocess.run([fsck, "-n", str(image)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (bytes(raw), report.done, done.stdout)
+        device.writeblocks(sector, before)
+        mended += 1
+    device.close()
+    assert mended > 10
