@@ -49,7 +49,13 @@ def _overview(registry: Registry) -> Reply:
         lines += ["", "modules (x509 trust-list and mod cmd X509 trust-list are the same):"]
         for module in modules:
             names = ", ".join(operation.name for operation in registry.operations(module))
-            lines += wrap(names, COLUMNS, initial_indent=f"  {module:<7} ", subsequent_indent=" " * 10)
+            lines += wrap(
+                names,
+                COLUMNS,
+                initial_indent=f"  {module:<7} ",
+                subsequent_indent=" " * 10,
+                break_on_hyphens=False,  # a name that is broken cannot be copied
+            )
     lines += ["", "a blank inside a value is written %20; /json makes an answer one line of JSON"]
     return Reply(
         "\n".join(lines), {module: [each.name for each in registry.operations(module)] for module in registry.modules}

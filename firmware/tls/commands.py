@@ -33,7 +33,7 @@ def register_tls(registry: Registry, holder: ProfileHolder) -> None:
             "profile",
             "shows or sets what new connections may use, until the next start (for good: config change TLS /profile)",
             profile,
-            arguments=(Argument("name", Choice(*PROFILES), "profile"),),
+            arguments=(Argument("name", Choice(*PROFILES), ", ".join(PROFILES)),),
             query=True,
         )
     )

@@ -21,11 +21,15 @@ def rootca_operations(x509: X509Task) -> Sequence[Operation]:
     commands = RootCaCommands(x509)
     backup = Option("backup", None, "keep certificate and key on the card, too")
     return (
-        Operation(MODULE, "rootca-create", "makes a root CA on the card", commands.create, CA_ORDER),
+        Operation(MODULE, "rootca-create", "makes a root CA on the card, and waits for it", commands.create, CA_ORDER),
         Operation(MODULE, "rootca-show", "certificate of the CA on the card", commands.show, query=True),
         Operation(MODULE, "rootca-trust", "puts the CA on the trust list", commands.trust),
         Operation(
-            MODULE, "rootca-issue", "makes a certificate signed by that CA", commands.issue, (TARGET, *ORDER, backup)
+            MODULE,
+            "rootca-issue",
+            "makes a certificate signed by that CA, and waits for it",
+            commands.issue,
+            (TARGET, *ORDER, backup),
         ),
     )
 

@@ -24,12 +24,11 @@ A weight is optional, several rows of a key length are welcome. With --live the 
 console the board is told to make certificates (of a name of their own, taken away afterwards), and its handshakes are
 timed.
 
+examples:
+  gatebench calibrate handshakes.csv --model lab
   gatebench calibrate --live 192.0.2.7:443 --console /dev/ttyUSB0 --model lab
   gatebench calibrate --live 192.0.2.7:443 --console rfc2217://rack:4322 --keys 1024,2048,4096 --model lab lab.csv
-
-The model is used with
-
-  gatebench run --model ./NAME.toml
+  gatebench run --model ./lab.toml                 a board with these costs
 """
 
 DEFAULT_BASE = "ip800"
@@ -84,16 +83,18 @@ def _run(arguments: argparse.Namespace) -> int:
     from hil.calibrate import fit, handshake_overhead, measurements_from_file
     from hil.errors import RackMisuse
     from hil.modelfile import NAME, save_model
+    from hil.outputs import require_writable
 
     name = arguments.model
     out = Path(arguments.out if arguments.out is not None else f"{name}.toml")
     if out.name != f"{name}.toml":
         raise RackMisuse(f"--out {out}: a model is called as its file is, so it must be {name}.toml")
+    # Better said before a measurement than after it.
+    require_writable({"--out": out}, {} if arguments.table is None else {"the table": arguments.table})
     base_name = arguments.base or (name if name in model_names() else DEFAULT_BASE)
     if arguments.live is None:
         table = _given_table(arguments)
     elif not NAME.fullmatch(name):
-        # Better said before a measurement than after it.
         raise RackMisuse(f"--model {name}: must be lower-case letters, digits, - and _")
     else:
         table = _measured_table(arguments, model_named(base_name))

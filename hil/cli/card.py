@@ -188,7 +188,9 @@ def _check(args: argparse.Namespace) -> int:
     if not report.clean:
         return FAILED
     used = report.clusters - report.free_clusters
-    counts = f"{report.files} files, {report.directories} directories, {used} of {report.clusters} clusters in use"
+    files = f"{report.files} file{'s' * (report.files != 1)}"
+    directories = f"{report.directories} director{'y' if report.directories == 1 else 'ies'}"
+    counts = f"{files}, {directories}, {used} of {report.clusters} clusters in use"
     _line(f"{args.file}: clean, {counts}")
     return OK
 

@@ -49,13 +49,19 @@ def test_new_card_holds_the_directories_and_a_note(
     assert cli("get", "card.img", "/README.TXT") == 0
     assert Path("README.TXT").read_bytes() == README
     assert cli("check", "card.img") == 0
-    assert "clean, 1 files, 3 directories" in capsys.readouterr().out
+    assert "clean, 1 file, 3 directories" in capsys.readouterr().out
 
 
 def test_image_on_the_host_is_sparse(cli: Cli) -> None:
     assert cli("new", "card.img", "--size", "4G") == 0
     assert os.stat("card.img").st_size == 4 << 30
     assert os.stat("card.img").st_blocks * 512 < 32 << 20
+
+
+def test_the_largest_card_passes_its_check(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("new", "card.img", "--size", "256G") == 0
+    assert cli("check", "card.img") == 0
+    assert "clean, 1 file" in capsys.readouterr().out
 
 
 def test_put_get_ls_rm_go_round(cli: Cli, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -96,8 +102,9 @@ def test_info_says_what_it_is(cli: Cli, capsys: pytest.CaptureFixture[str]) -> N
         (["new", "none/card.img"], 3, "gatebench: none/card.img: no such file or directory"),
         (["new", "x.img", "--fat", "32", "--size", "1M"], 2, "gatebench: x.img: FAT32 is not possible on 2048 sectors"),
         (["new", "x.img", "--fat", "16", "--size", "4G"], 2, "gatebench: x.img: FAT16 is not possible on"),
-        (["new", "x.img", "--size", "64X"], 2, "card size '64X': must be 512K to 512G in whole sectors"),
-        (["new", "x.img", "--size", "1K"], 2, "512K to 512G"),
+        (["new", "x.img", "--size", "64X"], 2, "card size '64X': must be 512K to 256G in whole sectors"),
+        (["new", "x.img", "--size", "1K"], 2, "512K to 256G"),
+        (["new", "x.img", "--size", "257G"], 2, "card size '257G': must be 512K to 256G"),
         (["new", "x.img", "--size", "700001"], 2, "whole sectors"),
         (["new", "x.img", "--fat", "13"], 2, "invalid choice"),
         ([], 2, "required"),
