@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable
 
 import h11
@@ -44,6 +45,9 @@ READ_BYTES = 4096
 
 MAX_CONNECTIONS = 32
 """A rack needs one; more are closed at once, because ``select`` takes 1,024 descriptors in all."""
+
+IDLE_S = 5
+"""Silent for so long, a connection makes room for a new one when all are taken; till then it may stay."""
 
 RAM = "ram"
 
@@ -227,9 +231,19 @@ class ControlServer:
 
     Args:
         port: 0 takes any that is free; ``url`` says which.
+        now_s: seconds of the host's time: at ``--speed max`` the board's says nothing about who is silent.
     """
 
-    def __init__(self, poller: Poller, face: ControlFace, address: str, port: int) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        face: ControlFace,
+        address: str,
+        port: int,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now_s = now_s
         self._poller = poller
         self._face = face
         self._exchanges: set[Exchange] = set()
@@ -251,17 +265,28 @@ class ControlServer:
         except OSError:
             return
         if len(self._exchanges) >= MAX_CONNECTIONS:
-            connection.close()
-            return
-        self._exchanges.add(Exchange(self._poller, self._face, connection, self._exchanges.discard))
+            silent = min(self._exchanges, key=lambda exchange: exchange.heard_s)
+            if self._now_s() - silent.heard_s < IDLE_S:
+                connection.close()
+                return
+            silent.close()
+        self._exchanges.add(Exchange(self._poller, self._face, connection, self._exchanges.discard, self._now_s))
 
 
 class Exchange:
     """One connection: requests in, answers out, one after the other."""
 
     def __init__(
-        self, poller: Poller, face: ControlFace, connection: socket.socket, ended: Callable[[Exchange], None]
+        self,
+        poller: Poller,
+        face: ControlFace,
+        connection: socket.socket,
+        ended: Callable[[Exchange], None],
+        now_s: Callable[[], float],
     ) -> None:
+        self._now_s = now_s
+        self.heard_s = now_s()
+        """When the last bytes came."""
         self._poller = poller
         self._face = face
         self._socket = connection
@@ -304,6 +329,7 @@ class Exchange:
             except OSError:
                 self.close()
                 return
+            self.heard_s = self._now_s()
             self._receive(data)
         if not self._closed and events & ~READ:
             self._out.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from board.pacing import PacedClock
 from hil.bench import Bench
 from hil.cards import image_card
-from hil.control import LONGEST_BODY, CardBox, ControlFace, ControlServer
+from hil.control import IDLE_S, LONGEST_BODY, MAX_CONNECTIONS, CardBox, ControlFace, ControlServer
 from hil.errors import EnvironmentRefused
 from hil.gateway import Gateway
 from hil.poller import Poller, paced_clock
@@ -325,3 +326,48 @@ def test_somebody_who_hangs_up_in_the_middle_disturbs_nobody(
     clock.run_for(20_000_000)
     assert gateway.powered
     assert not server._exchanges
+
+
+def test_silent_connections_make_room_for_who_comes_later(poller: Poller, gateway: Gateway, clock: PacedClock) -> None:
+    now_s = 100.0
+    cards = CardBox(gateway, "4M")
+    server = ControlServer(poller, ControlFace(gateway, cards), "127.0.0.1", 0, now_s=lambda: now_s)
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    made: list[socket.socket] = []
+
+    def connect() -> socket.socket:
+        made.append(socket.create_connection((host, int(port))))
+        made[-1].setblocking(False)
+        clock.run_for(2_000_000)
+        return made[-1]
+
+    def is_closed(connection: socket.socket) -> bool:
+        try:
+            return connection.recv(4_096) == b""
+        except BlockingIOError:
+            return False
+
+    try:
+        for _ in range(MAX_CONNECTIONS):
+            connect()
+        _run_until(clock, lambda: len(server._exchanges) == MAX_CONNECTIONS)
+        now_s += IDLE_S - 1
+        made[0].send(b"GET /po")  # the first one is not the one that is silent
+        assert is_closed(connect()), "all are taken, and none has been silent for long"
+        now_s += 1
+        late = connect()
+        assert not is_closed(late)
+        late.send(b"GET /power HTTP/1.1\r\nhost: x\r\n\r\n")
+        _run_until(clock, lambda: _has(late))
+        assert late.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        assert [is_closed(connection) for connection in made[:MAX_CONNECTIONS]].count(True) == 1
+        assert not is_closed(made[0])
+    finally:
+        server.close()
+        cards.close()
+        for connection in made:
+            connection.close()
+
+
+def _has(connection: socket.socket) -> bool:
+    return bool(select.select([connection], [], [], 0)[0])
