@@ -1,7 +1,8 @@
 """``/CA/serial.txt``: the next serial number of the root CA on the card.
 
 Hexadecimal, upper case, an even number of digits, one newline: what ``openssl ca`` reads and writes (an odd number of
-digits is an error to it), so that a PC and the device can take turns.
+digits is an error to it), so that a PC and the device can take turns. Of ``00`` it makes a certificate with the number
+0, which none may have (RFC 5280 4.1.2.2): here that is refused, rather than taken for 1.
 """
 
 from __future__ import annotations
