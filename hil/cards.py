@@ -26,8 +26,8 @@ CARD_SIZE = "64M"
 SERIAL = 0x0001_2345
 """Volume serial number of the cards that a bench makes: the same in every run, so that runs repeat."""
 
-SMALLEST_BYTES, LARGEST_BYTES = 512 * 1024, 512 * 1024**3
-"""CompactFlash cards exist from 2 MB to 512 GB; a little less serves for tests."""
+SMALLEST_BYTES, LARGEST_BYTES = 512 * 1024, 256 * 1024**3
+"""CompactFlash cards exist from 2 MB; a little less serves for tests. A larger FAT volume than this is not checked."""
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -37,7 +37,7 @@ def size_from_text(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     size_bytes = int(found[1]) * _UNITS[found[2].upper()] if found else 0
     if not SMALLEST_BYTES <= size_bytes <= LARGEST_BYTES or size_bytes % SECTOR_BYTES:
-        raise RackMisuse(f"card size {text!r}: must be 512K to 512G in whole sectors of 512 bytes, for example 64M")
+        raise RackMisuse(f"card size {text!r}: must be 512K to 256G in whole sectors of 512 bytes, for example 64M")
     return size_bytes
 
 

@@ -23,9 +23,10 @@ SINGLES = 16
 
 HALF = SECTOR_BYTES // 2
 
-MAX_FAT_SECTORS = 32_768
-"""FATs of volumes up to 128 GiB, as PCs format them: 8 s of a card's time for both. Longer ones come from clusters
-smaller than any card needs; nobody waits for them, and they would take more memory than all the rest."""
+MAX_FAT_SECTORS = 32_769
+"""FATs of 2**22 clusters, and the two entries before them: volumes up to 128 GiB as PCs format them, up to 256 GiB as
+``mkfs`` does; 8 s of a card's time for both copies. Longer ones come from clusters smaller than any card needs; nobody
+waits for them, and they would take more memory than all the rest."""
 
 ROW = 1_024
 """Neighbours followed at once in a chain: those of large files mostly are."""

@@ -32,6 +32,9 @@ MIB = 2048
 FAT12_BELOW = 16 * MIB
 FAT32_FROM = 512 * MIB
 
+MAX_CLUSTER_SECTORS = 128
+"""Clusters of 64 KiB: Windows NT and its successors, Linux and mtools read them; there are none larger."""
+
 MARGIN = 16
 """Distance in clusters from the borders between the FATs: some systems are off by a few (FAT specification)."""
 
@@ -151,10 +154,12 @@ def _default_fat(size: int) -> int:
 
 
 def _usual_cluster(fat: int, size: int) -> int:
-    """Sectors per cluster that PCs take: 4 KiB in the usual sizes, more where there would be too many clusters."""
-    if fat == 32:
-        return 8 if size <= 8192 * MIB else 16 if size <= 16_384 * MIB else 32 if size <= 32_768 * MIB else 64
-    return 8
+    """Sectors per cluster that PCs take: 4 KiB in the usual sizes, more where there would be too many clusters.
+
+    Above 128 GiB they stay at 32 KiB. The largest that they read, 64 KiB, makes a FAT that can still be checked.
+    """
+    steps = ((8_192, 8), (16_384, 16), (32_768, 32), (131_072, 64)) if fat == 32 else ()
+    return next((sectors for mib, sectors in steps if size <= mib * MIB), MAX_CLUSTER_SECTORS if steps else 8)
 
 
 def _plan(size: int, start: int, fat: int | None, serial: int, label: bytes, geometry: Geometry) -> _Plan:
@@ -168,7 +173,8 @@ def _plan(size: int, start: int, fat: int | None, serial: int, label: bytes, geo
         32: (FAT16_CLUSTERS + MARGIN, 0x0FFF_FFF4),
     }[kind]
     # From the usual cluster size to the largest one, and only then to smaller ones, which a small card may need.
-    for per_cluster in [c for c in (1, 2, 4, 8, 16, 32, 64) if c >= usual] + [c for c in (4, 2, 1) if c < usual]:
+    larger = [c for c in (1, 2, 4, 8, 16, 32, 64) if c > usual]
+    for per_cluster in [usual, *larger, *(c for c in (4, 2, 1) if c < usual)]:
         plan = _sized(kind, size, start, per_cluster, serial, label, geometry)
         if plan is not None and low <= plan.clusters <= high:
             return plan

@@ -9,8 +9,8 @@ anything. A card that forgets what it acknowledged can also leave an entry whose
     look     both FATs and the whole tree, once for each copy of the FAT; the copy with fewer contradictions counts
     1 FATs   the other copy is made equal to it, before anything else changes: from here on there are two again
     2 FATs   broken chains are linked anew where their clusters are free
-    3 tree   slots that make no sense are erased, "." and ".." put back, unreadable sectors written anew; what has an
-             impossible 8.3 name, and a chain that is sound, gets another name (``misnamed``): a flipped bit loses no key
+    3 tree   slots that make no sense are erased, "." and ".." put back, unreadable sectors written anew; an impossible
+             8.3 name of what is sound otherwise becomes a possible one (``misnamed``): a flipped bit loses no key
     4 FATs   lost clusters are freed, when they are no more than an interrupted update of ours leaves
     5 hints  FSInfo's count; the dirty flags, last, and only when nothing is left to be mended
 

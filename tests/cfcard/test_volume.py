@@ -282,7 +282,16 @@ def test_format_that_is_not_possible_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mib", "kind", "cluster"), [(2, 12, 4096), (64, 16, 4096), (256, 16, 4096), (512, 32, 4096), (32_768, 32, 16_384)]
+    ("mib", "kind", "cluster"),
+    [
+        (2, 12, 4096),
+        (64, 16, 4096),
+        (256, 16, 4096),
+        (512, 32, 4096),
+        (32_768, 32, 16_384),
+        (131_072, 32, 32_768),
+        (131_073, 32, 65_536),
+    ],
 )
 def test_size_decides_the_fat(mib: int, kind: int, cluster: int) -> None:
     card = RamDevice(mib << 20)
@@ -293,6 +302,22 @@ def test_size_decides_the_fat(mib: int, kind: int, cluster: int) -> None:
     volume.mkdir("/CA")
     assert Fat().check(card).problems == ()
     assert card.used_bytes < 2 << 20, "a card of 32 GiB takes what was written to it"
+
+
+def test_the_largest_card_that_is_made_can_be_checked_and_mended() -> None:
+    card = RamDevice(256 << 30)
+    Fat().mkfs(card)
+    volume = Fat().mount(card)
+    size = volume.bpb.cluster_bytes
+    assert size == 65_536
+    volume.replace("/a file of three clusters", b"x" * (2 * size + 1))
+    volume.table.link(volume.table.find_free(2))
+    volume.table.flush()
+    volume.umount()
+    assert "2 lost clusters freed" in Fat().repair(card).done
+    report = Fat().check(card)
+    assert (report.problems, report.clusters - report.free_clusters) == ((), 4)
+    assert Fat().mount(card).read_file("/a file of three clusters") == b"x" * (2 * size + 1)
 
 
 def test_chain_longer_than_the_fat_kept_in_memory(make_ram: Callable[[int], RamDevice]) -> None:
