@@ -192,7 +192,6 @@ class Board:
             self.cpu.stop("power-off")
         else:
             self._end_program()
-        self.cpu.release()
 
     def press_button(self, duration_ms: int) -> None:
         """Presses the reset button for so long."""

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
+from board.stacks import Stacks
+
 FOREVER_NS = 1 << 62
 """146 years: later than anything that happens."""
 
@@ -60,6 +62,8 @@ class VirtualClock:
         """No CPU may run its tasks beyond this without returning to the clock."""
         self.busy_until_ns = 0
         """Up to here some CPU has already worked, or must wait for its share: time that a hurried run may skip."""
+        self.stacks = Stacks()
+        """What CPUs run on."""
         self._limit_ns = FOREVER_NS
         self._heap: list[tuple[int, int, Alarm]] = []
         self._sequence = 0

@@ -4,8 +4,8 @@ A CPU here does not interpret instructions. The firmware's tasks run as Python a
 turns cycles into time. While a task works, the CPU's local time runs ahead of the world, and the world catches up when
 the task gives the CPU back, or when it touches a device that the world can change under its hands (``sync``).
 
-Each CPU has a stack of its own, so that what runs on it can be left in the middle of a ``sync`` while the clock goes on
-to other boards, however many of them wait at the same time (SystemC's threads do the same)::
+A turn runs on a stack of its own (``board/stacks.py``), so that it can be left in the middle of a ``sync`` while the
+clock goes on to other boards, however many of them wait at the same time (SystemC's threads do the same)::
 
     clock     | event ---.        .--- events of other boards ---.        .--- event of CPU A: local time reached
     CPU A     |          '-> turn, sync: local time is ahead ----'        '-> turn goes on
@@ -51,22 +51,12 @@ class Cpu:
         self._wake: Callable[[], None] | None = None
         self._doomed: CpuReset | None = None
         self._stack: greenlet | None = None
-        self._turn: Callable[[], None] | None = None
         self._waiting: Alarm | None = None
 
     def run(self, turn: Callable[[], None]) -> None:
         """Runs ``turn()`` until it ends, or has to wait for the world: then the clock makes it go on."""
-        self._turn = turn
-        stack, here = self._stack, getcurrent()
-        if stack is None or stack.dead:
-            stack = greenlet(self._live)
-        elif stack.parent is not here:
-            try:
-                stack.parent = here
-            except ValueError:  # another thread steps the world now: stacks belong to the thread that made them
-                stack = greenlet(self._live)
-        self._stack = stack
-        stack.switch()
+        self._stack = stack = self.world.stacks.take()
+        stack.switch(turn)
 
     def spend(self, cycles: int) -> None:
         """Moves local time on by ``cycles``, exactly: what does not fill a nanosecond is kept for the next time.
@@ -123,47 +113,21 @@ class Cpu:
             self._stack.parent = getcurrent()
             self._stack.throw(reset)
 
-    def release(self) -> None:
-        """Gives the stack back, which would keep the whole world in memory; one with a turn on it when that ends."""
-        stack, self._stack = self._stack, None
-        if stack is None or stack.dead or stack is getcurrent():
-            return
-        try:
-            stack.parent = getcurrent()
-        except ValueError:
-            return  # made by another thread, which alone can end it
-        stack.throw()  # a GreenletExit, of which nobody hears
-
     def restart(self) -> None:
         """Begins anew at world time, with nothing owed."""
         self.now_ns = self.world.now_ns
         self._remainder = 0
         self._doomed = None
 
-    def _live(self) -> None:
-        """What happens on the CPU's stack: turn after turn, as making a stack costs twenty times what entering does."""
-        stack = getcurrent()
-        while True:
-            turn, self._turn = self._turn, None
-            assert turn is not None
-            turn()
-            if stack is not self._stack:
-                return
-            self._leave()
-
-    def _leave(self) -> None:
-        clock = getcurrent().parent
-        assert clock is not None
-        clock.switch()
-
     def _wait(self) -> None:
         """Leaves the turn where it is until the world has come as far."""
-        if getcurrent() is not self._stack:
+        stack = getcurrent()
+        if stack is not self._stack or stack.parent is None:
             self.world.run_until(self.now_ns)  # no turn, nothing to be left: a chip in its programmer, a test
             return
         self.world.busy_until_ns = max(self.world.busy_until_ns, self.now_ns)
         self._waiting = self.world.at(self.now_ns, self._go_on)
-        self._leave()
+        stack.parent.switch()
 
     def _go_on(self) -> None:
         self._waiting = None

@@ -6,6 +6,7 @@ from functools import partial
 from threading import Thread
 
 import pytest
+from greenlet import getcurrent
 
 from board.cpu import Cpu, CpuReset
 
@@ -124,15 +125,24 @@ def test_the_world_may_be_stepped_by_another_thread_between_two_turns(clock, cpu
     assert ran == [0, 7]
 
 
-def test_a_stack_may_be_given_back_before_during_and_after_a_turn(clock, cpu):
-    ran = []
-    cpu.release()
-    clock.at(0, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
-    clock.at(1, lambda: cpu.run(cpu.release))
-    clock.at(2, lambda: cpu.run(lambda: ran.append(clock.now_ns)))
-    clock.run_until(10)
-    cpu.release()
-    assert ran == [0, 2]
+def test_turns_that_end_share_a_stack_and_those_that_wait_have_their_own(clock):
+    cpus = [Cpu(clock, 1_000_000_000) for _ in range(3)]
+    stacks = []
+
+    def turn(cpu, wait):
+        stacks.append(getcurrent())
+        if wait:
+            cpu.spend(100)
+            cpu.sync()
+
+    clock.at(50, lambda: None)
+    for when_ns, cpu, wait in ((0, cpus[0], False), (1, cpus[1], True), (2, cpus[2], False), (3, cpus[0], False)):
+        clock.at(when_ns, partial(cpu.run, partial(turn, cpu, wait)))
+    clock.run_until(1_000)
+    first, waiting, *others = stacks
+    assert waiting is first
+    assert others == [others[0]] * 2
+    assert others[0] is not first
 
 
 def test_the_watchdog_is_asked_only_after_its_deadline(cpu):
