@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -141,3 +142,20 @@ def make_fake_bench() -> Iterator[Callable[..., Bench]]:
 @pytest.fixture
 def fake_bench(make_fake_bench: Callable[..., Bench]) -> Bench:
     return make_fake_bench()
+
+
+@pytest.fixture(scope="module")
+def benches_closed() -> Iterator[None]:
+    """Closes every bench that a module's tests have left open: what one forgets complains of its coroutines."""
+    made: list[Bench] = []
+    begin = Bench.__init__
+
+    def init(bench: Bench, *arguments: Any, **keywords: Any) -> None:
+        begin(bench, *arguments, **keywords)
+        made.append(bench)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bench, "__init__", init)
+        yield
+    for bench in made:
+        bench.close()

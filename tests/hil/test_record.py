@@ -19,6 +19,8 @@ from hil.gateway import Gateway
 from hil.record import Record
 from hil.tlsclient import TlsClient, client_context
 
+pytestmark = pytest.mark.usefixtures("benches_closed")
+
 MS = 1_000_000
 
 Check = Callable[[Bench], Bench]

@@ -16,6 +16,8 @@ from hil.errors import DeviceFailure, EnvironmentRefused, RackMisuse
 from hil.gateway import Gateway
 from hil.record import Record, Repeat, RepeatDiffers
 
+pytestmark = pytest.mark.usefixtures("benches_closed")
+
 MS = 1_000_000
 
 Check = Callable[[Bench], Bench]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from hil.gateway import Gateway
 from hil.netclient import NetClient
 from hil.record import Record, Repeat, record_from_file
 from hil.tlsclient import TlsClient
+
+pytestmark = pytest.mark.usefixtures("benches_closed")
 
 LINES = (
     b"admin\rip800\r",
