@@ -86,6 +86,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from hil.outputs import require_writable
 
     name = arguments.model
+    if not NAME.fullmatch(name):
+        raise RackMisuse(f"--model {name}: must be lower-case letters, digits, - and _")
     out = Path(arguments.out if arguments.out is not None else f"{name}.toml")
     if out.name != f"{name}.toml":
         raise RackMisuse(f"--out {out}: a model is called as its file is, so it must be {name}.toml")
@@ -94,8 +96,6 @@ def _run(arguments: argparse.Namespace) -> int:
     base_name = arguments.base or (name if name in model_names() else DEFAULT_BASE)
     if arguments.live is None:
         table = _given_table(arguments)
-    elif not NAME.fullmatch(name):
-        raise RackMisuse(f"--model {name}: must be lower-case letters, digits, - and _")
     else:
         table = _measured_table(arguments, model_named(base_name))
     measurements = measurements_from_file(table)

@@ -59,9 +59,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hil.outputs import require_writable
     from hil.record import RepeatDiffers, record_from_file
     from hil.record.repeat import Repeat
 
+    outputs = {"--trace": arguments.trace, "--vcd": arguments.vcd, "--save": arguments.save}
+    require_writable(outputs, {"the record": arguments.file})
     record = record_from_file(arguments.file)
     repeat = Repeat(record, watch=lambda bench: _watch(bench, record, arguments.vcd))
     until_ns, until_event = arguments.until

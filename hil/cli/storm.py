@@ -139,6 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import os
 
     from hil.errors import RackMisuse
+    from hil.outputs import require_writable, write_output
     from hil.storm.comparison import compare
     from hil.storm.parameters import Parameters, variations
     from hil.storm.progress import ProgressLines
@@ -159,9 +160,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = variations(Parameters(**{name: given[name] for name in plain}), axes)
     if arguments.trace is not None and len(settings) > 1:
         raise RackMisuse(f"trace {arguments.trace}: {len(settings)} settings, a timeline holds 1")
-    for path in (arguments.json, arguments.html):
-        if path is not None:
-            path.open("a").close()  # rather now than after the work
+    require_writable({"--json": arguments.json, "--html": arguments.html, "--trace": arguments.trace})
     lines = ProgressLines([label for label, _ in settings], sys.stderr)
     try:
         results = compare(settings, arguments.seed, jobs=jobs, watch=lines.watch, trace=arguments.trace)
@@ -171,16 +170,17 @@ def _run(arguments: argparse.Namespace) -> int:
     report = StormResult(_command(arguments), arguments.seed, tuple(results), interrupted)
     print(text_from_result(report))
     if arguments.json is not None:
-        arguments.json.write_text(report.text())
+        write_output(arguments.json, report.text())
     if arguments.html is not None and results:
         _write_page(report, arguments.html)
     return FAILED if interrupted else OK
 
 
 def _write_page(report: Any, path: Path) -> None:
+    from hil.outputs import write_output
     from hil.storm.page import page_from_result
 
-    path.write_text(page_from_result(report), encoding="utf-8")
+    write_output(path, page_from_result(report))
 
 
 def _command(arguments: argparse.Namespace) -> str:

@@ -19,6 +19,9 @@ __all__ = ["add_parser"]
 
 OK, FAILED = 0, 1
 
+MOST_BOARDS = 10_000
+"""Cuts of whole boards in one sweep: each takes a tenth of a second or more."""
+
 EXAMPLES = """\
 scenarios:
   certificates        a box's life with its certificates: keys, a CA on the card, a connection, a power cycle
@@ -60,7 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="what is done in each case")
-    parser.add_argument("options", nargs=argparse.REMAINDER, metavar="OPTIONS", help="of the scenario")
+    options = parser.add_argument("options", nargs=argparse.REMAINDER, metavar="OPTIONS", help="of the scenario")
+    options.required = False  # or it would be called so where the scenario is missing
     parser.set_defaults(run=lambda args: _run(args, type(parser)))
 
 
@@ -184,20 +188,28 @@ def _add_powerloss_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, metavar="N", help="of what is drawn (default: a new one, which is told)")
     parser.add_argument("--only", metavar="STATE", help="judge this one state again")
     parser.add_argument("--jobs", type=_jobs, metavar="N", help="processes (default: one per core)")
-    parser.add_argument("--boards", type=int, default=12, metavar="N", help="cuts of whole boards (default: 12)")
+    parser.add_argument("--boards", type=_boards, default=12, metavar="N", help="cuts of whole boards (default: 12)")
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
         raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number from 0")
     return int(text)
 
 
+def _boards(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text[:9]) <= MOST_BOARDS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cuts: 0 to {MOST_BOARDS}")
+    return int(text)
+
+
 def _powerloss(args: argparse.Namespace) -> int:
+    from hil.outputs import require_writable, write_output
     from hil.sweep.powerloss import FULL, REDUCED, json_from_tally, text_from_tally
     from hil.sweep.powerloss.job import draw_seed
     from hil.sweep.powerloss.run import repeat, sweep
 
+    require_writable({"--json": args.json})
     seed = draw_seed() if args.seed is None else args.seed
     began = time.perf_counter()
     if args.only:
@@ -208,6 +220,6 @@ def _powerloss(args: argparse.Namespace) -> int:
     wall_s = time.perf_counter() - began
     print(text_from_tally(tally, seed, wall_s))
     if args.json is not None:
-        args.json.write_text(json.dumps(json_from_tally(tally, seed, wall_s), indent=2) + "\n")
+        write_output(args.json, json.dumps(json_from_tally(tally, seed, wall_s), indent=2) + "\n")
     sys.stdout.flush()
     return FAILED if tally.failures else OK

@@ -25,6 +25,7 @@ from hil.storm.parameters import Parameters
 from hil.storm.result import SettingResult
 from hil.storm.run import Progress, run_storm
 from hil.storm.world import key_names
+from hil.workers import become_worker, death_from_codes
 
 Settings = Sequence[tuple[str, Parameters]]
 
@@ -74,7 +75,11 @@ def compare(
     """
     with ending_on_interrupt() as stop:
         keys: Keys = {}
-        find_keys((name for _, parameters in settings for name in key_names(parameters, seed)), keys, jobs)
+        names = (name for _, parameters in settings for name in key_names(parameters, seed))
+        try:
+            find_keys(names, keys, jobs, lambda: stop.asked)
+        except KeyboardInterrupt:
+            return []  # before anything was begun
         if jobs > 1 and len(settings) > 1:
             return _side_by_side(settings, seed, keys, jobs, watch, stop)
         return _in_turn(settings, seed, keys, watch, stop, trace)
@@ -151,7 +156,8 @@ def _hear(workers: _Workers, pipe: Connection, watch: Watch) -> None:
         del workers.running[pipe]
         process.join()
         if process.exitcode and workers.error is None:
-            workers.error = RuntimeError(f"worker of setting {index + 1} ended with exit code {process.exitcode}")
+            death = death_from_codes([process.exitcode])
+            workers.error = EnvironmentRefused(f"the process of setting {index + 1} ended in the middle: {death}")
         return
     if isinstance(said, Progress):
         watch(index, said)
@@ -163,7 +169,7 @@ def _hear(workers: _Workers, pipe: Connection, watch: Watch) -> None:
 
 def _work(pipe: Connection, label: str, parameters: Parameters, seed: int, keys: Keys, ended: Ended) -> None:
     """What a worker does. A terminal's Ctrl-C reaches it, too, but it heeds its parent's word alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    become_worker()
 
     def tell(progress: Progress) -> bool:
         pipe.send(progress)

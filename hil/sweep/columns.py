@@ -32,12 +32,14 @@ def require_format(out: Path) -> None:
 
     Raises:
         RackMisuse: the suffix is none of ours.
-        EnvironmentRefused: what it takes is not installed, or there is no such folder.
+        EnvironmentRefused: what it takes is not installed, or there is no such folder, or one of that name.
     """
     if out.suffix not in FORMATS:
         raise RackMisuse(f"--out {out}: must end in {', '.join(FORMATS)}")
     if not out.parent.is_dir():
         raise EnvironmentRefused(f"--out {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise EnvironmentRefused(f"--out {out}: is a directory")
     if out.suffix == PARQUET:
         _pyarrow()
 

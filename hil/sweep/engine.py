@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait as wait_for_end
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
@@ -30,6 +27,7 @@ from hil.errors import EnvironmentRefused
 from hil.sweep.case import Case, Result
 from hil.sweep.scenario import Scenario
 from hil.sweep.work import run_cases
+from hil.workers import become_worker, death_from_codes
 
 __all__ = ["Engine", "LocalEngine", "WorkerDied", "closing", "results"]
 
@@ -193,7 +191,7 @@ class LocalEngine:
             return future.result()[0]
         except BrokenProcessPool:
             self.close()
-            raise WorkerDied(_death_of(workers)) from None
+            raise WorkerDied(death_from_codes(process.exitcode for process in workers)) from None
 
     def stop(self) -> None:
         for process in self._processes():
@@ -220,27 +218,4 @@ class LocalEngine:
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
     # Started anew rather than forked: whatever threads and files this process has, no worker inherits them.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _become_worker)
-
-
-def _become_worker() -> None:
-    """Leaves Ctrl-C to the process that started us, and ends with it, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_end([parent.sentinel])
-        os._exit(1)
-
-
-def _death_of(workers: Iterable[BaseProcess]) -> str:
-    codes = [process.exitcode for process in workers if process.exitcode]
-    if not codes:
-        return "nobody knows how"
-    if codes[0] > 0:
-        return f"exit code {codes[0]}"
-    name = signal.Signals(-codes[0]).name
-    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), become_worker)

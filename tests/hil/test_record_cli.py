@@ -112,3 +112,19 @@ def test_what_cannot_be_repeated_is_said_in_one_line(
     assert main(["repeat", str(tmp_path / "none.zip")]) == 3
     assert main(["repeat", str(tmp_path / "missing.zip")]) == 3
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("option", ["--trace", "--vcd", "--save"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_repeated(
+    recorded: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["repeat", str(recorded[0]), option, str(tmp_path)]) == 3
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"gatebench: {option} {tmp_path}: cannot be written: is a directory\n")
+
+
+def test_the_record_is_not_written_over(recorded: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    content = recorded[0].read_bytes()
+    assert main(["repeat", str(recorded[0]), "--save", str(recorded[0])]) == 2
+    assert "is the same file as the record" in capsys.readouterr().err
+    assert recorded[0].read_bytes() == content

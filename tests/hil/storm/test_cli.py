@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +111,74 @@ def test_ctrl_c_in_a_terminal_ends_all_workers_and_prints_what_there_is(tmp_path
     assert (process.returncode, error) == (1, "")
     assert "of 2 registered within" in said or "nothing was measured" in said
     assert json.loads(path.read_text())["interrupted"]
+
+
+def test_one_file_is_not_two_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "report")
+    assert main([*FEW, "--json", path, "--html", path]) == 2
+    assert capsys.readouterr().err == f"gatebench: --html {path}: is the same file as --json\n"
+
+
+def test_ctrl_c_while_keys_are_searched_is_heard_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hil", "storm", "--phones", "1000", "--phone-key", "4096", "--jobs", "2"]
+    path = tmp_path / "report.json"
+    with _started([*command, "--json", str(path)]) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        said, error = process.communicate(timeout=60)  # all of the keys take minutes
+    assert (process.returncode, said, error) == (1, "nothing was measured\n", "")
+    assert json.loads(path.read_text())["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--phones", "1000", "--phone-key", "4096"], "a process that searched for keys was killed"),
+        (["--phones", "2", "--key", "1024,2048", "--for", "86400"], "the process of setting [12] ended in the middle"),
+    ],
+)
+def test_a_worker_that_is_killed_is_one_clear_line(options: list[str], message: str) -> None:
+    with _started([sys.executable, "-m", "hil", "storm", *options, "--jobs", "2"]) as process:
+        os.kill(_children(process)[0], signal.SIGKILL)
+        os.kill(_children(process)[-1], signal.SIGKILL)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert re.fullmatch(f"gatebench: {message}.*, as when memory runs out\n", error)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--phones", "1000", "--phone-key", "4096"], ["--phones", "2", "--key", "1024,2048", "--for", "86400"]],
+)
+def test_workers_end_when_the_process_that_started_them_is_killed(options: list[str]) -> None:
+    with _started([sys.executable, "-m", "hil", "storm", *options, "--jobs", "2"]) as process:
+        workers = _children(process)
+        process.kill()
+        process.communicate(timeout=60)  # both ends of its pipes are the workers', too
+    assert len(workers) == 2
+    assert not any(Path(f"/proc/{worker}/cmdline").exists() and _runs(worker) for worker in workers)
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A storm of its own group of processes that has two workers."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            while len(_children(process)) < 2:
+                assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
+def _children(process: subprocess.Popen[str]) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def _runs(pid: int) -> bool:
+    """Not when it is dead, and nobody has asked for its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -132,3 +132,9 @@ def _hide(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         return builtins.__import__(wanted)
 
     monkeypatch.setattr(columns, "import_module", import_module)
+
+
+def test_a_folder_of_that_name_is_refused_before_the_work_begins(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").mkdir()
+    with pytest.raises(EnvironmentRefused, match="is a directory"):
+        require_format(tmp_path / "r.csv")

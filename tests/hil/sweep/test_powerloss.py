@@ -219,3 +219,11 @@ def test_every_operation_does_something_on_its_record() -> None:
     for operation in OPERATIONS:
         tally = run_job(Job("fat12", operation.name, "unreadable"), dataclasses.replace(CHEAP, stride=1_000), 1)
         assert tally.states["unreadable"] >= 1, operation.name
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "powerloss", "--json", str(tmp_path)]) == 3
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"gatebench: --json {tmp_path}: cannot be written: is a directory\n")
