@@ -57,8 +57,9 @@ class RamDevice:
             raise CardProtected
         number = block_num // CHUNK_SECTORS
         start = (block_num - number * CHUNK_SECTORS) * SECTOR_BYTES
-        if start + size <= CHUNK_BYTES and number in self._chunks:
-            self._chunks[number][start : start + size] = buf
+        chunk = self._chunks.get(number) if start + size <= CHUNK_BYTES else None
+        if chunk is not None:
+            chunk[start : start + size] = buf
             return
         view = memoryview(buf)
         position = 0

@@ -31,6 +31,9 @@ MAX_FILE_BYTES = 0xFFFF_FFFF
 
 ZEROS = bytes(64 * 1024)
 
+FEW_SECTORS = 32
+"""So many are copied faster than they are gathered in place."""
+
 
 class File:
     """A file of a mounted volume, in binary mode; made by ``Volume.open``."""
@@ -39,6 +42,7 @@ class File:
         self, volume: Volume, directory: Directory, entry: Entry, *, write: bool, append: bool, created: bool
     ) -> None:
         self._volume = volume
+        self._cluster_bytes = volume.bpb.cluster_bytes
         self._directory = directory
         self._entry = entry
         self._writable = write
@@ -76,11 +80,19 @@ class File:
             data = bytes(self._window[skip : skip + count])
         else:
             self._write_window()
-            stream = self._volume.sectors.gather(self._chain.spans(first, sectors), sectors * SECTOR_BYTES)
-            stream.truncate(skip + count)
-            data = stream.getvalue() if skip == 0 else stream.getvalue()[skip:]
+            data = self._read_row(first, skip, sectors, count)
         self._position += count
         return data
+
+    def _read_row(self, first: int, skip: int, sectors: int, count: int) -> bytes:
+        """``count`` bytes from ``skip`` on in the row of ``sectors``."""
+        lba, row = self._chain.place(first)
+        if sectors <= row and sectors <= FEW_SECTORS:
+            buf = self._volume.sectors.read(lba, sectors)
+            return bytes(buf) if count == len(buf) else bytes(memoryview(buf)[skip : skip + count])
+        stream = self._volume.sectors.gather(self._chain.spans(first, sectors), sectors * SECTOR_BYTES)
+        stream.truncate(skip + count)
+        return stream.getvalue() if skip == 0 else stream.getvalue()[skip:]
 
     def readinto(self, buf: bytearray | memoryview, /) -> int:
         """Fills ``buf`` as far as the file goes; returns how far."""
@@ -109,7 +121,9 @@ class File:
             raise OSError(errno.EFBIG, f"a file has at most {MAX_FILE_BYTES} bytes", self._entry.name)
         if not size:
             return 0
-        self._chain.require(-(-end // self._volume.bpb.cluster_bytes))
+        clusters = -(-end // self._cluster_bytes)
+        if clusters > self._chain.used:
+            self._chain.require(clusters)
         if position > self._size:
             self._fill_gap(position)
         if position % SECTOR_BYTES or size % SECTOR_BYTES:
