@@ -21,7 +21,7 @@ from firmware.sip.address import addresses_from_header
 from firmware.sip.agent import answer, refusal
 from firmware.sip.errors import SipError
 from firmware.sip.framing import Fault, Framer, Ping
-from firmware.sip.message import KEEPALIVE, PONG, SipRequest, SipResponse
+from firmware.sip.message import KEEPALIVE, PONG, SipRequest, SipResponse, is_number
 
 __all__ = ["Conversation", "RegistrationFailed"]
 
@@ -154,7 +154,7 @@ class Conversation:
     def _ask_for_longer(self, response: SipResponse, now_ns: int) -> bytes:
         """423 names the shortest time that the registrar takes (RFC 3261 10.2.8); asked for once."""
         least = response.first("min-expires") or ""
-        if not (least.isascii() and least.isdigit() and 0 < int(least[:10]) <= MOST_GRANTED_S):
+        if not (is_number(least) and 0 < int(least) <= MOST_GRANTED_S):
             raise RegistrationFailed("status-423", "423 without a time that could be asked for")
         self._raised, self._expires_s = True, int(least)
         return self._register(now_ns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware.sip.errors import SipError
-from firmware.sip.message import REASONS, SipRequest, response_bytes
+from firmware.sip.message import REASONS, SipRequest, is_number, response_bytes
 
 __all__ = ["ALLOWED", "answer", "refusal"]
 
@@ -102,7 +102,7 @@ def _inspect(request: SipRequest, allowed: tuple[str, ...]) -> None:
     if missing:
         raise SipError(400, f"header {missing[0]} is missing", request)
     number, _, method = (request.first("cseq") or "").partition(" ")
-    if not (number.isascii() and number.isdigit() and int(number) < 2**31):
+    if not is_number(number) or int(number) >= 2**31:
         raise SipError(400, "cseq does not begin with a number below 2^31", request)
     if method.strip() != request.method:
         raise SipError(400, "cseq names another method than the request line", request)
@@ -114,7 +114,7 @@ def _inspect(request: SipRequest, allowed: tuple[str, ...]) -> None:
     if request.uri.partition(":")[0].lower() not in SCHEMES:
         raise SipError(416, "address is neither sip: nor sips:", request)
     hops = request.first("max-forwards")
-    if hops is not None and not (hops.isascii() and hops.isdigit() and int(hops) <= 255):
+    if hops is not None and (not is_number(hops) or int(hops) > 255):
         raise SipError(400, "max-forwards is not a number up to 255", request)
     if request.method != "CANCEL" and any(tag not in SUPPORTED for tag in request.tokens("require")):
         raise SipError(420, "an extension is required that is not supported", request)

@@ -18,6 +18,7 @@ __all__ = [
     "PONG",
     "SipRequest",
     "SipResponse",
+    "is_number",
     "parse_head",
     "response_bytes",
 ]
@@ -30,6 +31,12 @@ MAX_BODY_BYTES = 65_536
 
 MAX_HEADERS = 128
 """Headers of one message: more are an attack."""
+
+MOST_DIGITS = 10
+"""Of a number in a header: all that are used fit 32 bits, and reading thousands of digits takes its time, or fails."""
+
+SHOWN = 32
+"""Characters of a foreign header's name that are repeated in a message."""
 
 KEEPALIVE = b"\r\n\r\n"
 PONG = b"\r\n"
@@ -160,6 +167,11 @@ class SipResponse(Headers):
     reason: str = ""
 
 
+def is_number(text: str) -> bool:
+    """Whether it is a whole number from 0, of digits alone, and short enough to be one of SIP's."""
+    return len(text) <= MOST_DIGITS and text.isascii() and text.isdigit()
+
+
 def parse_head(head: bytes) -> SipRequest | SipResponse:
     """Reads a start line and headers, without the empty line that ends them.
 
@@ -218,7 +230,7 @@ def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
             problem = problem or "a header line has no name"
             continue
         if CONTROL.search(value):
-            problem = problem or f"header {name} holds control characters"
+            problem = problem or f"header {name[:SHOWN]} holds control characters"
             continue
         if len(headers) >= MAX_HEADERS:
             return tuple(headers), problem or f"more than {MAX_HEADERS} headers"

@@ -78,6 +78,12 @@ def test_each_fault_has_its_answer(changes, start):
     assert respond(**changes).startswith(start)
 
 
+def test_a_number_of_thousands_of_digits_is_refused_like_any_other_that_is_none():
+    digits = "9" * 5_000  # more than Python reads into an integer
+    assert respond(CSeq=f"{digits} OPTIONS").startswith("SIP/2.0 400 Bad Request (cseq does not begin with a number")
+    assert respond(Max_Forwards=digits).startswith("SIP/2.0 400 Bad Request (max-forwards is not a number")
+
+
 def test_420_names_only_what_is_not_supported():
     assert "\r\nUnsupported: 100rel\r\n" in respond(Require="100rel, outbound")
 

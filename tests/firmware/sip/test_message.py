@@ -76,6 +76,11 @@ def test_a_response_is_told_apart():
         (b"OPTIONS sip:x SIP/2.0\r\nTo: a\r\nTo: b", 400, "to occurs more than once"),
         (b"OPTIONS sip:x SIP/2.0\r\nTo: a\x00b", 400, "control characters"),
         (b"OPTIONS sip:x SIP/2.0\r\nTo: a\r\n \nb", 400, "control characters"),
+        (
+            b"OPTIONS sip:x SIP/2.0\r\n" + b"A" * 9_000 + b": a\x00b",
+            400,
+            f"^header {'a' * 32} holds control characters$",
+        ),
         (b"OPTIONS sip:x SIP/2.0" + b"\r\nA: b" * 129, 400, "more than 128 headers"),
         (b"OPTIONS sip:x SIP/2.0" + b"\r\nVia: b" * 129, 400, "more than 128 headers"),
         (b"SIP/2.0 abc OK", 400, "status is not a number"),
