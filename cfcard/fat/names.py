@@ -44,7 +44,7 @@ LONG_SLOT = struct.Struct("<B10sBxB12s2x4s")
 
 FORBIDDEN = re.compile(r'["*/:<>?\\|\x00-\x1f\x7f\ud800-\udfff]')
 SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()-@^_`{}~")
-SHORT_NAME = re.compile(r"([A-Z0-9!#$%&'()\-@^_`{}~]{1,8})(?:\.([A-Z0-9!#$%&'()\-@^_`{}~]{1,3}))?")
+SHORT_NAME = re.compile(r"[A-Z0-9!#$%&'()\-@^_`{}~]{1,8}(?:\.[A-Z0-9!#$%&'()\-@^_`{}~]{1,3})?")
 
 WRONG_IN_SHORT = frozenset(b'"*+,./:;<=>?[\\]|\x7f') | frozenset(range(0x20))
 """Bytes that no 8.3 name has (FAT specification; DEL is ``fsck.fat``'s)."""
@@ -97,11 +97,10 @@ def parts_of(path: str) -> list[str]:
 
 def short_from_name(name: str) -> bytes | None:
     """The 11 bytes of a name that needs no long entries, upper-case 8.3; None for any other."""
-    match = SHORT_NAME.fullmatch(name)
-    if match is None:
+    if SHORT_NAME.fullmatch(name) is None:
         return None
-    base, extension = match.groups("")
-    return f"{base:8}{extension:3}".encode("ascii")
+    base, _, extension = name.partition(".")
+    return (base.ljust(8) + extension.ljust(3)).encode("ascii")
 
 
 def wrong_in_short(short: bytes) -> list[int]:
