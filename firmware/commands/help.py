@@ -71,13 +71,19 @@ def _module(registry: Registry, module: str) -> Reply:
 def _operation(operation: Operation) -> Reply:
     lines = [operation.usage, f"  {operation.help}"]
     parameters = [
-        (f"/{parameter.name}" if isinstance(parameter, Option) else parameter.name.upper(), parameter.help)
+        (f"/{parameter.name}" if isinstance(parameter, Option) else parameter.name.upper(), _described(parameter))
         for parameter in operation.parameters
         if parameter.help and not (isinstance(parameter, Option) and parameter.ignored)
     ]
     if operation.paste:
         lines.append("  reads pasted text; a line that holds only a dot ends it")
     return Reply("\n".join(lines + [f"  {line}" for line in _table(parameters)]), _data(operation))
+
+
+def _described(parameter: Option | Argument) -> str:
+    if parameter.default is None:
+        return parameter.help
+    return f"{parameter.help} (default: {parameter.default})"
 
 
 def _data(operation: Operation) -> dict[str, object]:

@@ -29,7 +29,12 @@ def register_pbx(registry: Registry, devices: DeviceList) -> None:
         gone = devices.remove(call.text("hw"))
         return Reply(f"{gone.hardware_id} may not register as {gone.name} any more")
 
-    hardware_id = Option("hw", Text(limit=LONGEST_HARDWARE_ID), "hardware id: IP232-30-00-af", required=True)
+    hardware_id = Option(
+        "hw",
+        Text(limit=LONGEST_HARDWARE_ID),
+        "hardware id, the common name of its certificate: IP232-30-00-af",
+        required=True,
+    )
     name = Option("name", Text(limit=LONGEST_NAME), "object that it registers as", required=True)
     tls_only = Option("tls-only", None, "only over TLS, with a certificate in its name")
     for operation in (

@@ -40,7 +40,7 @@ SUBJECT = tuple(
 CA_ORDER = (
     Option("key", Choice(*KEY_CHOICES), "key pair", default=KEY_CHOICES[0]),
     Option("signature", Choice(*SIGNATURE_CHOICES), "hash of the signature", default="SHA256"),
-    Option("years", Number(1, MAX_YEARS), "validity", default=10),
+    Option("years", Number(1, MAX_YEARS), "validity in years", default=10),
     *SUBJECT,
 )
 ORDER = (

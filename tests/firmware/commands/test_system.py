@@ -90,6 +90,7 @@ def test_help_of_a_module_and_of_a_command_say_more(registry: Registry, do: Any)
     assert text.startswith("x509 servercert-create [/target TEXT] [/type Self-signed|Signing%20request]")
     assert "/years" in text
     assert "redirect" not in text
+    assert "validity (default: 10)\n" in text
     assert do("help mod cmd CARD ls").text.startswith("card ls [PATH] [/json]")
     with pytest.raises(CommandError, match="unknown command 'x50', did you mean x509"):
         do("help x50")
