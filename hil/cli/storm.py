@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hil.storm.result import SettingResult
 
 __all__ = ["add_parser"]
 
@@ -138,13 +142,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _run(arguments: argparse.Namespace) -> int:
     import os
 
-    from hil.errors import RackMisuse
-    from hil.outputs import require_writable, write_output
+    from hil.errors import DeviceFailure, EnvironmentRefused, RackMisuse
+    from hil.outputs import require_writable
     from hil.storm.comparison import compare
     from hil.storm.parameters import Parameters, variations
     from hil.storm.progress import ProgressLines
-    from hil.storm.result import StormResult
-    from hil.storm.table import text_from_result
 
     given = vars(arguments)
     if not 0 <= arguments.seed <= LARGEST_SEED:
@@ -162,18 +164,40 @@ def _run(arguments: argparse.Namespace) -> int:
         raise RackMisuse(f"trace {arguments.trace}: {len(settings)} settings, a timeline holds 1")
     require_writable({"--json": arguments.json, "--html": arguments.html, "--trace": arguments.trace})
     lines = ProgressLines([label for label, _ in settings], sys.stderr)
+    kept: dict[str, SettingResult] = {}
     try:
-        results = compare(settings, arguments.seed, jobs=jobs, watch=lines.watch, trace=arguments.trace)
-    finally:
-        lines.close()
+        try:
+            results = compare(
+                settings,
+                arguments.seed,
+                jobs=jobs,
+                watch=lines.watch,
+                keep=lambda result: kept.update({result.label: result}),
+                trace=arguments.trace,
+            )
+        finally:
+            lines.close()
+    except (DeviceFailure, EnvironmentRefused):
+        if kept:  # one setting fails, and the hours that the others took are not lost
+            _report(arguments, [kept[label] for label, _ in settings if label in kept], interrupted=True)
+        raise
     interrupted = len(results) < len(settings) or any(result.outcome == "interrupted" for result in results)
+    _report(arguments, results, interrupted)
+    return FAILED if interrupted else OK
+
+
+def _report(arguments: argparse.Namespace, results: Sequence[SettingResult], interrupted: bool) -> None:
+    """Prints what was measured, and writes the files that were asked for."""
+    from hil.outputs import write_output
+    from hil.storm.result import StormResult
+    from hil.storm.table import text_from_result
+
     report = StormResult(_command(arguments), arguments.seed, tuple(results), interrupted)
-    print(text_from_result(report))
+    print(text_from_result(report), flush=True)
     if arguments.json is not None:
         write_output(arguments.json, report.text())
     if arguments.html is not None and results:
         _write_page(report, arguments.html)
-    return FAILED if interrupted else OK
 
 
 def _write_page(report: Any, path: Path) -> None:

@@ -32,12 +32,19 @@ Settings = Sequence[tuple[str, Parameters]]
 Watch = Callable[[int, Progress], None]
 """``watch(index of the setting, how far it has come)``."""
 
+Keep = Callable[[SettingResult], None]
+"""Hears each result as soon as there is one: what is kept of a comparison that fails in the middle."""
+
 LOOK_S = 0.2
 """How long is waited for a word of the workers, at most, before Ctrl-C is looked for."""
 
 
 def watch_nothing(_index: int, _progress: Progress) -> None:
     """Nobody looks."""
+
+
+def keep_nothing(_result: SettingResult) -> None:
+    """All or nothing."""
 
 
 @dataclass
@@ -65,13 +72,20 @@ def ending_on_interrupt() -> Iterator[Stop]:
 
 
 def compare(
-    settings: Settings, seed: int, *, jobs: int = 1, watch: Watch = watch_nothing, trace: Path | None = None
+    settings: Settings,
+    seed: int,
+    *,
+    jobs: int = 1,
+    watch: Watch = watch_nothing,
+    keep: Keep = keep_nothing,
+    trace: Path | None = None,
 ) -> list[SettingResult]:
     """The results of these settings, in their order; after Ctrl-C of those that were begun.
 
     Raises:
         RackMisuse: there is no such model.
-        EnvironmentRefused: the timeline cannot be written.
+        EnvironmentRefused: the timeline cannot be written, or a process was killed.
+        DeviceFailure: as ``run_storm`` has it.
     """
     with ending_on_interrupt() as stop:
         keys: Keys = {}
@@ -81,12 +95,12 @@ def compare(
         except KeyboardInterrupt:
             return []  # before anything was begun
         if jobs > 1 and len(settings) > 1:
-            return _side_by_side(settings, seed, keys, jobs, watch, stop)
-        return _in_turn(settings, seed, keys, watch, stop, trace)
+            return _side_by_side(settings, seed, keys, jobs, watch, keep, stop)
+        return _in_turn(settings, seed, keys, watch, keep, stop, trace)
 
 
 def _in_turn(
-    settings: Settings, seed: int, keys: Keys, watch: Watch, stop: Stop, trace: Path | None
+    settings: Settings, seed: int, keys: Keys, watch: Watch, keep: Keep, stop: Stop, trace: Path | None
 ) -> list[SettingResult]:
     results = []
     for index, (label, parameters) in enumerate(settings):
@@ -101,6 +115,7 @@ def _in_turn(
             results.append(run_storm(label, parameters, seed, keys, tell, trace=trace))
         except KeyboardInterrupt:
             break  # before anything was measured
+        keep(results[-1])
     return results
 
 
@@ -114,7 +129,7 @@ class _Workers:
 
 
 def _side_by_side(
-    settings: Settings, seed: int, keys: Keys, jobs: int, watch: Watch, stop: Stop
+    settings: Settings, seed: int, keys: Keys, jobs: int, watch: Watch, keep: Keep, stop: Stop
 ) -> list[SettingResult]:
     # Forked where that is to be had: a worker begins with everything loaded.
     context = get_context("fork") if sys.platform == "linux" else get_context("spawn")
@@ -137,7 +152,7 @@ def _side_by_side(
                 ended.set()
             for pipe in wait(list(workers.running), LOOK_S):
                 assert isinstance(pipe, Connection)
-                _hear(workers, pipe, watch)
+                _hear(workers, pipe, watch, keep)
     finally:
         for _, process in workers.running.values():
             process.terminate()
@@ -147,7 +162,7 @@ def _side_by_side(
     return [workers.results[index] for index in sorted(workers.results)]
 
 
-def _hear(workers: _Workers, pipe: Connection, watch: Watch) -> None:
+def _hear(workers: _Workers, pipe: Connection, watch: Watch, keep: Keep) -> None:
     """Takes one word of a worker."""
     index, process = workers.running[pipe]
     try:
@@ -163,6 +178,7 @@ def _hear(workers: _Workers, pipe: Connection, watch: Watch) -> None:
         watch(index, said)
     elif isinstance(said, SettingResult):
         workers.results[index] = said
+        keep(said)
     elif workers.error is None:
         workers.error = said() if isinstance(said, partial) else said
 

@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 
 from hil.cli import main
+from hil.errors import EnvironmentRefused
+from hil.storm.parameters import Parameters
+from hil.storm.result import SettingResult
+from hil.storm.run import run_storm
 
 FEW = ["storm", "--phones", "2", "--seed", "10", "--jobs", "1"]
 
@@ -117,6 +121,24 @@ def test_one_file_is_not_two_reports(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = str(tmp_path / "report")
     assert main([*FEW, "--json", path, "--html", path]) == 2
     assert capsys.readouterr().err == f"gatebench: --html {path}: is the same file as --json\n"
+
+
+def test_a_setting_that_fails_does_not_take_the_others_results_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_with_long_keys(label: str, parameters: Parameters, *given: Any, **named: Any) -> SettingResult:
+        if parameters.key == 2048:
+            raise EnvironmentRefused("no memory")
+        return run_storm(label, parameters, *given, **named)
+
+    monkeypatch.setattr("hil.storm.comparison.run_storm", fail_with_long_keys)
+    path = tmp_path / "report.json"
+    assert main([*FEW, "--key", "1024,2048", "--json", str(path)]) == 3
+    said = capsys.readouterr()
+    assert said.err == "gatebench: no memory\n"
+    assert "1024-bit: 2 of 2 registered" in said.out
+    report: Any = json.loads(path.read_text())
+    assert ([setting["label"] for setting in report["settings"]], report["interrupted"]) == (["1024-bit"], True)
 
 
 def test_ctrl_c_while_keys_are_searched_is_heard_at_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from hil.errors import DeviceFailure, EnvironmentRefused
 from hil.storm.comparison import compare, ending_on_interrupt
 from hil.storm.keys import Keys, find_keys, key_from
 from hil.storm.parameters import Parameters, variations
-from hil.storm.result import INTERRUPTED
-from hil.storm.run import Progress
+from hil.storm.result import INTERRUPTED, SettingResult
+from hil.storm.run import Progress, run_storm
 from hil.storm.world import key_names, phone_name
 
 SEED = 10
@@ -89,3 +90,17 @@ def test_a_key_is_found_once_and_is_the_same_on_one_core_and_on_several() -> Non
     before = dict(one)
     find_keys(names, one, jobs=1)
     assert one == before
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_was_measured_before_a_setting_fails_is_kept(monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    def fail_with_long_keys(label: str, parameters: Parameters, *given: Any, **named: Any) -> SettingResult:
+        if parameters.key == 2048:
+            raise EnvironmentRefused("no memory")
+        return run_storm(label, parameters, *given, **named)
+
+    monkeypatch.setattr("hil.storm.comparison.run_storm", fail_with_long_keys)
+    kept: list[str] = []
+    with pytest.raises(EnvironmentRefused, match="no memory"):
+        compare(TWO_KEYS, SEED, jobs=jobs, keep=lambda result: kept.append(result.label))
+    assert kept == ["1024-bit"]
