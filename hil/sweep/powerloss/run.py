@@ -17,6 +17,7 @@ from hil.sweep.powerloss.job import Effort, Job, Tally, jobs, run_job
 from hil.sweep.powerloss.models import MODELS
 from hil.sweep.powerloss.operations import CA, OPERATIONS
 from hil.sweep.powerloss.volumes import VOLUMES
+from hil.workers import become_worker
 
 __all__ = ["repeat", "sweep"]
 
@@ -71,6 +72,6 @@ def _pool(processes: int | None) -> Iterator[Callable[[list[Work]], Iterator[Tal
     if count == 1:
         yield lambda work: map(_call, work)
         return
-    pool: Pool = multiprocessing.get_context("fork").Pool(count)
+    pool: Pool = multiprocessing.get_context("fork").Pool(count, become_worker)
     with pool:
         yield lambda work: pool.imap_unordered(_call, work)
