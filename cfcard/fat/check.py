@@ -230,7 +230,7 @@ class _Run:
                 self.note(f"{todo.path}, {'.' * (slot + 1)}", f"cluster {want}", cluster)
             return
         name = long.name_for(raw[0:11])
-        shown = name or text_from_short(raw[0:11], raw[12])
+        shown = name or text_from_short(bytes(raw[0:11]), raw[12])
         path = f"{todo.path.rstrip('/')}/{shown}"
         wrong = wrong_in_long(name or "")
         if wrong:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from cfcard.fat.names import LAST_PART, short_checksum, text_from_short, units_from_slot
+from cfcard.fat.names import LAST_PART, short_checksum, text_from_long, text_from_short, units_from_slot
 from cfcard.fat.stamp import Stamp
 
 __all__ = [
@@ -93,15 +93,14 @@ class LongName:
 
     def name_for(self, short: bytes) -> str | None:
         """The long name of the entry ``short``, None when it has none that makes sense."""
-        return self.name if short_checksum(short) == self._checksum else None
+        return self.name if self._next == 0 and short_checksum(short) == self._checksum else None
 
     @property
     def name(self) -> str | None:
         """The name itself, whatever comes after it; None while it is not complete, or makes no sense."""
         if self._next != 0:
             return None
-        raw = b"".join(reversed(self._parts))
-        name, _, _ = raw.decode("utf-16-le", "surrogatepass").partition("\0")
+        name = text_from_long(b"".join(reversed(self._parts)))
         return name if name.strip(". ") and "/" not in name else None
 
 

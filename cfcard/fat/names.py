@@ -17,6 +17,7 @@ import errno
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 __all__ = [
     "MAX_NAME_UNITS",
@@ -28,6 +29,7 @@ __all__ = [
     "require_valid",
     "short_checksum",
     "short_from_name",
+    "text_from_long",
     "text_from_short",
     "units_from_slot",
     "wrong_in_long",
@@ -94,6 +96,9 @@ def parts_of(path: str) -> list[str]:
 
 # Short names
 
+NAMES_REMEMBERED = 4_096
+"""Mount, check and listing come by the same names again and again; what they read as follows from their bytes alone."""
+
 
 def short_from_name(name: str) -> bytes | None:
     """The 11 bytes of a name that needs no long entries, upper-case 8.3; None for any other."""
@@ -116,6 +121,7 @@ def is_short(short: bytes) -> bool:
     return not wrong_in_short(short)
 
 
+@lru_cache(NAMES_REMEMBERED)
 def text_from_short(short: bytes, case: int = 0) -> str:
     """The name in the 11 bytes, as it is shown; ``case`` is byte 12 of its entry."""
     if short[0] == 0x05:
@@ -170,6 +176,7 @@ _ROTATED = bytes((value & 1) << 7 | value >> 1 for value in range(256))
 """Every byte rotated right by one bit."""
 
 
+@lru_cache(NAMES_REMEMBERED)
 def short_checksum(short: bytes) -> int:
     """What the long entries of a file carry of its short name."""
     total = 0
@@ -179,6 +186,12 @@ def short_checksum(short: bytes) -> int:
 
 
 # Long names
+
+
+@lru_cache(NAMES_REMEMBERED)
+def text_from_long(raw: bytes) -> str:
+    """The name in the bytes of all its long entries, up to its end."""
+    return raw.decode("utf-16-le", "surrogatepass").partition("\0")[0]
 
 
 def long_slots(name: str, short: bytes) -> bytes:
