@@ -75,7 +75,10 @@ def data() -> dict[str, Any]:
 
 def with_settings(data: dict[str, Any], number: int) -> dict[str, Any]:
     known = data["settings"]
-    settings = [known[index % len(known)] | {"label": f"spread:60, setting {index + 1}-bit, as it was"} for index in range(number)]
+    settings = [
+        known[index % len(known)] | {"label": f"spread:60, setting {index + 1}-bit, as it was"}
+        for index in range(number)
+    ]
     return data | {"settings": settings}
 
 
