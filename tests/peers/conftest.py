@@ -5,8 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+# No network of its own, no profile but a fresh one; without a sandbox, which a container does not let it have.
+CHROMIUM_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
 
 
 @pytest.fixture
@@ -23,3 +37,9 @@ def require_program() -> Callable[[str], str]:
         return path
 
     return require
+
+
+@pytest.fixture
+def chromium(require_program: Callable[[str], str], tmp_path: Path) -> list[str]:
+    """The command that starts a browser without a window; more options and an address follow."""
+    return [require_program("chromium"), *CHROMIUM_OPTIONS, f"--user-data-dir={tmp_path / 'profile'}"]

