@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.pool import Pool
 
-from hil.errors import RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse
 from hil.sweep.powerloss.boards import BOARD_OPERATIONS, run_board_job
 from hil.sweep.powerloss.core import authority
 from hil.sweep.powerloss.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
@@ -22,6 +23,8 @@ from hil.workers import become_worker
 __all__ = ["repeat", "sweep"]
 
 Work = Callable[[], Tally]
+
+KILLED = "a process of the sweep was killed, as when memory runs out: nothing was counted"
 
 BOARD_CUTS = 12
 """Whole boards per operation: they boot, make keys and talk, so each takes some tenths of a second."""
@@ -72,6 +75,18 @@ def _pool(processes: int | None) -> Iterator[Callable[[list[Work]], Iterator[Tal
     if count == 1:
         yield lambda work: map(_call, work)
         return
-    pool: Pool = multiprocessing.get_context("fork").Pool(count, become_worker)
-    with pool:
-        yield lambda work: pool.imap_unordered(_call, work)
+    # Forked, so that they have the authority's key already.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(count, context, become_worker) as pool:
+
+        def results(work: list[Work]) -> Iterator[Tally]:
+            waiting = [pool.submit(_call, item) for item in work]
+            try:
+                yield from (done.result() for done in as_completed(waiting))
+            except BrokenProcessPool:
+                raise EnvironmentRefused(KILLED) from None
+            finally:
+                for left in waiting:
+                    left.cancel()
+
+        yield results

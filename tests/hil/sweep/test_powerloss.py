@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from cfcard.fat import Fat
 from firmware.rootca import files as ca_files
 from firmware.rootca import task as ca_task
 from hil.cli import main
-from hil.errors import RackMisuse
-from hil.sweep.powerloss import REDUCED, Job, Tally, jobs, run_job
+from hil.errors import EnvironmentRefused, RackMisuse
+from hil.sweep.powerloss import REDUCED, Job, Tally, jobs, run, run_job
 from hil.sweep.powerloss.device import Mark, RecordingDevice, Sync, Write
 from hil.sweep.powerloss.flash import FLASH_MODELS, FLASH_OPERATIONS, run_flash_job
 from hil.sweep.powerloss.models import MODELS, Samples, cuts
@@ -227,3 +229,14 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     assert main(["sweep", "powerloss", "--json", str(tmp_path)]) == 3
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"gatebench: --json {tmp_path}: cannot be written: is a directory\n")
+
+
+def test_a_sweep_whose_worker_is_killed_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Processes are forked, and so do this, too.
+    monkeypatch.setattr(run, "_call", die)
+    with pytest.raises(EnvironmentRefused, match="a process of the sweep was killed"):
+        run.sweep(REDUCED, 1, processes=2, boards=0)
+
+
+def die(_work: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
