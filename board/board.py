@@ -223,11 +223,9 @@ class Board:
     def _run(self) -> None:
         """Gives the CPU to the program."""
         self._alarm = None
-        cpu = self.cpu
-        if cpu.now_ns < self.clock.now_ns:
-            cpu.now_ns = self.clock.now_ns
+        self.cpu.rest()
         self._running = True
-        cpu.run(self._turn)
+        self.cpu.run(self._turn)
 
     def _turn(self) -> None:
         """Lets the program work until it gives the CPU back."""
@@ -259,8 +257,7 @@ class Board:
     def _end_program(self) -> None:
         program, self._program = self._program, None
         if program is not None:
-            if self.cpu.now_ns < self.clock.now_ns:
-                self.cpu.now_ns = self.clock.now_ns
+            self.cpu.rest()
             program.close()
 
     def _reset_by(self, cause: str) -> None:

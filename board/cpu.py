@@ -77,6 +77,11 @@ class Cpu:
         if watchdog is not None and self.now_ns > watchdog.deadline_ns:
             watchdog.check(self.now_ns)
 
+    def rest(self) -> None:
+        """Brings local time up to the world's, where the world has gone on without this CPU."""
+        if self.now_ns < self.world.now_ns:
+            self.now_ns = self.world.now_ns
+
     def sync(self) -> None:
         """Lets the world catch up with local time, so that what happens out there is seen before the next step.
 

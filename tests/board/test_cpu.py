@@ -49,6 +49,15 @@ def test_sync_lets_the_world_catch_up_and_what_falls_due_happen(clock, cpu):
     assert seen == [400]
 
 
+def test_a_cpu_that_rests_is_where_the_world_is_and_one_that_is_ahead_stays_there(clock, cpu):
+    clock.run_until(500)
+    cpu.rest()
+    assert cpu.now_ns == 500
+    cpu.spend_ns(100)
+    cpu.rest()
+    assert cpu.now_ns == 600
+
+
 def test_sync_with_a_world_that_is_ahead_changes_nothing(clock, cpu):
     clock.run_until(500)
     cpu.sync()
