@@ -212,6 +212,7 @@ class Console:
 
     async def _run_command(self, line: str, session: ConsoleSession) -> None:
         outcome: list[Outcome] = []
+        self._said.clear()  # the last words of a command whose session had ended are nobody's
 
         async def body() -> None:
             try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from firmware.commands.registry import FORM_OPTIONS, Call, Operation, Option, Registry, Reply
 from firmware.errors import CommandError
+from firmware.kernel import Cancelled
 from firmware.x509.cabinet import APPLICATION, DEFAULT, DEVICE, shown_target
 from firmware.x509.certificate import Certificate
 from firmware.x509.document import info_document
@@ -150,7 +151,11 @@ class X509Commands:
         job = self._x509.job
         if job is None:
             raise CommandError("no key or certificate is being created")
-        return await finished(job)
+        try:
+            return await finished(job, call.session, "Ctrl-C stops waiting")
+        except Cancelled:
+            await call.session.say(f"{job.title} goes on: servercert-cancel ends it")
+            raise
 
     async def expiry(self, call: Call) -> Reply:
         found = await self._x509.expiries()

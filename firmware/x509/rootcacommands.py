@@ -1,10 +1,18 @@
-"""The commands of the root CA on the CF card."""
+"""The commands of the root CA on the CF card, and how a command waits for a key job.
+
+What is waited for says how far it is: one line after a second, and one every ten seconds from then on. The last line is
+the outcome, whatever came before it::
+
+    root CA, 2048-bit: 4%, Ctrl-C cancels
+    root CA, 2048-bit: 51%
+    root CA ready: CN=My CA is on the card
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from firmware.commands.registry import Call, Operation, Option, Reply
+from firmware.commands.registry import Call, Operation, Option, Reply, Session
 from firmware.errors import CommandError
 from firmware.kernel import Cancelled
 from firmware.x509.certificate import Certificate
@@ -14,6 +22,12 @@ from firmware.x509.options import CA_ORDER, MODULE, ORDER, TARGET, order_of, tar
 from firmware.x509.task import X509Task
 from firmware.x509.view import certificate_text, certificate_view
 from firmware.x509.work import viewing_work
+
+FIRST_PROGRESS_MS = 1_000
+"""What fails at once fails in one line, and a key that is found at once needs no progress."""
+
+PROGRESS_MS = 10_000
+"""A 4096-bit key takes minutes: often enough to see that it goes on, and seldom enough to be read."""
 
 
 def rootca_operations(x509: X509Task) -> Sequence[Operation]:
@@ -41,7 +55,7 @@ class RootCaCommands:
         self._x509 = x509
 
     async def create(self, call: Call) -> Reply:
-        return await self._owned(self._x509.create_root_ca(order_of(call, self._x509.netbios)))
+        return await self._owned(call, self._x509.create_root_ca(order_of(call, self._x509.netbios)))
 
     async def show(self, call: Call) -> Reply:
         certificate = await self._x509.root_certificate()
@@ -56,19 +70,20 @@ class RootCaCommands:
 
     async def issue(self, call: Call) -> Reply:
         order = order_of(call, self._x509.netbios)
-        return await self._owned(self._x509.issue(target_of(call), order, backup=call.flag("backup")))
+        return await self._owned(call, self._x509.issue(target_of(call), order, backup=call.flag("backup")))
 
-    async def _owned(self, job: Job) -> Reply:
+    async def _owned(self, call: Call, job: Job) -> Reply:
         """Waits for a job that belongs to the command: interrupting the command cancels it, while that can be.
 
         Once the result is being written the end is near: it is waited for, so that the command tells what came of it.
         """
         job.owned = True
         try:
-            return await finished(job)
+            return await finished(job, call.session, "Ctrl-C cancels")
         except Cancelled:
             if job.running and not job.writing:
                 self._x509.cancel()
+                await call.session.say(f"{job.title} cancelled: nothing was made")
                 raise
         try:
             return await finished(job)
@@ -78,16 +93,31 @@ class RootCaCommands:
             raise
 
 
-async def finished(job: Job) -> Reply:
-    """Waits for a job's end. CommandError when it did not end well."""
+async def finished(job: Job, session: Session | None = None, hint: str = "") -> Reply:
+    """Waits for a job's end. CommandError when it did not end well.
+
+    Args:
+        session: who is told, meanwhile, how far it is; None: nobody.
+        hint: what Ctrl-C does, for those who have one: told once.
+    """
     job.waiting += 1
     try:
+        if session is not None:
+            await _tell_progress(job, session, hint)
         await job.finished.wait()
     finally:
         job.waiting -= 1
     if job.state != "done":
         raise CommandError(job.line())
     return Reply(job.line())
+
+
+async def _tell_progress(job: Job, session: Session, hint: str) -> None:
+    hint = f", {hint}" if session.channel == "console" else ""
+    pause_ms = FIRST_PROGRESS_MS
+    while not await job.finished.wait(pause_ms):
+        await session.say(job.line() + hint)
+        pause_ms, hint = PROGRESS_MS, ""
 
 
 def added_text(new: Sequence[Certificate]) -> str:

@@ -202,3 +202,49 @@ def test_ctrl_c_while_the_result_is_written_says_what_came_of_it(console: Consol
     assert "interrupted" not in answer
     assert answer.count("root CA ready: CN=Bench CA is on the card") == 1
     assert "CN=Bench CA" in console.run("x509 rootca-show").text
+
+
+LONG = "x509 rootca-create /key 2048-bit /dn-cn Long"
+
+
+def test_progress_is_told_once_after_a_second_and_then_every_ten_and_the_outcome_comes_last(
+    console: Console, card: CardPort
+) -> None:
+    reply = console.run(LONG, timeout_ms=600_000)
+    first, *others, last = reply.lines
+    assert first.startswith("root CA, 2048-bit: ")
+    assert first.endswith("%, Ctrl-C cancels")
+    assert len(others) == int((reply.duration_ms - 1_000) // 10_000)
+    assert all(line.startswith("root CA, 2048-bit: ") and line.endswith("%") for line in others)
+    percents = [int(line.split(": ")[1].split("%")[0]) for line in (first, *others)]
+    assert percents == sorted(percents)
+    assert last == "root CA ready: CN=Long is on the card"
+
+
+def test_what_fails_at_once_is_one_line(console: Console, card: CardPort) -> None:
+    assert len(console.run("x509 rootca-issue /key 4096-bit /dn-cn dev", check=False).lines) == 1
+
+
+def test_ctrl_c_says_what_it_has_cancelled_and_the_card_stays_empty(
+    console: Console, card: CardPort, bench: Bench
+) -> None:
+    mark = console.mark()
+    console.send_line(LONG)
+    bench.run_for(ms=2_000)
+    console.send(b"\x03")
+    console.expect(r"\^C\r\nroot CA cancelled: nothing was made\r\nerror: interrupted\r\n", since=mark)
+    console.expect(console.prompt, since=mark)
+    assert "no root CA on the card" in (console.run("x509 rootca-show", check=False).error or "")
+    assert "root CA cancelled" in console.run("log").text
+
+
+def test_ctrl_c_ends_only_the_waiting_for_a_certificate_that_is_made_in_the_background(
+    console: Console, bench: Bench
+) -> None:
+    console.run("x509 servercert-create /key 2048-bit /dn-cn later")
+    mark = console.mark()
+    console.send_line("x509 servercert-wait")
+    bench.run_for(ms=2_000)
+    console.send(b"\x03")
+    console.expect("self-signed certificate goes on: servercert-cancel ends it\r\nerror: interrupted", since=mark)
+    assert console.run("x509 servercert-wait", timeout_ms=600_000).lines[-1] == "self-signed certificate ready: CN=later"

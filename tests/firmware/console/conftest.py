@@ -251,6 +251,7 @@ class Bench:
             ("crash", self._crash, {}),
             ("flood", self._flood, {}),
             ("store", self._store, {}),
+            ("lament", self._lament, {}),
         ):
             options = (Option("text", Text()), Option("key", Choice("1024-bit", "2048-bit")))
             registry.register(Operation("TEST", name, f"{name}s", handler, options, **extra))  # type: ignore[arg-type]
@@ -277,6 +278,13 @@ class Bench:
 
     async def _crash(self, call: Call) -> Reply:
         raise KeyError("bug")
+
+    async def _lament(self, call: Call) -> Reply:
+        try:
+            await self.kernel.sleep_ms(60_000)
+        finally:
+            await call.session.say("not yet")
+        return Reply("done")
 
     async def _store(self, call: Call) -> Reply:
         """Past the point of no return: ends two seconds after it is told to end."""

@@ -133,6 +133,21 @@ def test_a_second_ctrl_c_does_not_wait_for_it(line_bench: Any) -> None:
     assert line_bench.type("\x03") == f"^C\r\nerror: interrupted\r\n{PROMPT}"
 
 
+def test_what_an_interrupted_command_says_at_its_end_is_printed(line_bench: Any) -> None:
+    line_bench.login()
+    line_bench.type("test lament\r", ms=100)
+    assert line_bench.type("\x03") == f"^C\r\nnot yet\r\nerror: interrupted\r\n{PROMPT}"
+
+
+def test_the_last_words_of_a_command_are_not_for_the_next_session(line_bench: Any) -> None:
+    line_bench.login()
+    line_bench.type("test lament\r", ms=100)
+    line_bench.uart.flags.add("break")
+    line_bench.type("")
+    line_bench.login()
+    assert line_bench.type("test wait\r", ms=100) == "test wait\r\nwaiting\r\n"
+
+
 def test_ctrl_c_before_a_commands_first_turn_does_not_hang(line_bench: Any) -> None:
     line_bench.login()
     line_bench.type("test wait\r", ms=0)
