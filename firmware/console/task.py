@@ -212,7 +212,7 @@ class Console:
 
     async def _run_command(self, line: str, session: ConsoleSession) -> None:
         outcome: list[Outcome] = []
-        self._said.clear()  # the last words of a command whose session had ended are nobody's
+        self._said.clear()  # the last words of a command that nobody waited for are not this one's
 
         async def body() -> None:
             try:

@@ -291,7 +291,11 @@ class Bench:
         try:
             await self.kernel.sleep_ms(60_000)
         except Cancelled:
-            await self.kernel.sleep_ms(2_000)
+            try:
+                await self.kernel.sleep_ms(2_000)
+            except Cancelled:
+                await call.session.say("half stored")
+                raise
         return Reply("stored")
 
     async def _flood(self, call: Call) -> Reply:

@@ -139,12 +139,11 @@ def test_what_an_interrupted_command_says_at_its_end_is_printed(line_bench: Any)
     assert line_bench.type("\x03") == f"^C\r\nnot yet\r\nerror: interrupted\r\n{PROMPT}"
 
 
-def test_the_last_words_of_a_command_are_not_for_the_next_session(line_bench: Any) -> None:
+def test_the_last_words_of_a_command_that_nobody_waited_for_are_not_the_next_ones(line_bench: Any) -> None:
     line_bench.login()
-    line_bench.type("test lament\r", ms=100)
-    line_bench.uart.flags.add("break")
-    line_bench.type("")
-    line_bench.login()
+    line_bench.type("test store\r", ms=100)
+    line_bench.type("\x03", ms=1_000)
+    line_bench.type("\x03")
     assert line_bench.type("test wait\r", ms=100) == "test wait\r\nwaiting\r\n"
 
 
