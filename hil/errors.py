@@ -95,6 +95,16 @@ class CommandFailed(DeviceFailure):
     error = ""
 
 
+def reason_from_oserror(error: OSError) -> str:
+    """What the operating system says of it, as our messages have it: in lower case, without number and file name."""
+    return lowered(error.strerror or str(error))
+
+
+def lowered(text: str) -> str:
+    """``text`` with a small letter at its beginning, unless that is an abbreviation's."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 def readable(data: bytes) -> list[str]:
     """``data`` as one ``repr`` per line of it, so that control characters can be seen."""
     return [repr(line)[1:] for line in data.splitlines(keepends=True)]

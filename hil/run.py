@@ -141,7 +141,7 @@ class Run:
             self._ports[name] = bridge
         by_port = {PORTS[name]: bridge for name, bridge in self._ports.items()}
         network.watch(lambda port, listening: by_port[port].follow(listening) if port in by_port else None)
-        outbound = OutboundBridge(self._poller, self._clock, network, anywhere=options.allow_outbound)
+        outbound = OutboundBridge(self._poller, self._clock, network, anywhere=options.allow_outbound, tell=self._tell)
         self._stack.callback(outbound.close)
         self._stack.callback(Signals(self._poller, self.stop).close)
         return gateway, cards

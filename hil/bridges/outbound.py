@@ -1,17 +1,31 @@
-"""Connections that a board begins, as real sockets: to this machine only, unless more was allowed."""
+"""Connections that a board begins, as real sockets: to this machine only, unless more was allowed.
+
+The board learns of every failure as a refused connection. Why it was refused, when it was not the other end that did,
+only the host knows: that is told once per destination, in words for whoever runs the bench.
+"""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import socket
+from collections.abc import Callable
 
 from board.clock import VirtualClock
 from board.ethernet import Ethernet, Outside, Stream, join, refuse
-from hil.bridges.tcp import Splice
+from hil.bridges.tcp import Splice, url_host
+from hil.errors import lowered
 from hil.poller import WRITE, Poller
 
 MAX_CONNECTIONS = 100
 """At a time; more are refused, because ``select`` takes 1,024 descriptors in all."""
+
+MOST_TOLD = 100
+"""Lines at most: a board that tries one address after the other does not fill a terminal."""
+
+ECHO_NS = 30_000_000
+"""A command that asks for a destination is still being echoed on the same terminal: a line of 300 bytes takes 26 ms."""
 
 
 class OutboundBridge:
@@ -19,15 +33,26 @@ class OutboundBridge:
 
     Args:
         anywhere: False refuses every address that is not this machine's own loopback.
+        tell: gets a line about a destination that was refused, but not by itself.
     """
 
-    def __init__(self, poller: Poller, clock: VirtualClock, network: Ethernet, *, anywhere: bool = False) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        clock: VirtualClock,
+        network: Ethernet,
+        *,
+        anywhere: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._poller = poller
         self._clock = clock
         self._anywhere = anywhere
         self._network = network
         self._pending: set[socket.socket] = set()
         self._splices: set[Splice] = set()
+        self._tell = tell
+        self._told: set[str] = set()
         network.on_connect(self._connect)
 
     def close(self) -> None:
@@ -41,47 +66,79 @@ class OutboundBridge:
         self._pending.clear()
 
     def _connect(self, stream: Stream, host: str, port: int) -> None:
-        address = self._address(host)
-        if address is None or len(self._pending) + len(self._splices) >= MAX_CONNECTIONS:
-            refuse(stream)
-            return
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        place = f"{url_host(host)}:{port}"
         try:
-            made.connect((address, port))
-        except BlockingIOError:
-            pass
-        except (OSError, OverflowError):
-            made.close()
-            refuse(stream)
+            if len(self._pending) + len(self._splices) >= MAX_CONNECTIONS:
+                raise _Refused(f"{MAX_CONNECTIONS} connections are open already, no more are made")
+            made = _begun(self._address(host), port)
+        except _Refused as reason:
+            self._refuse(stream, place, str(reason))
             return
         self._pending.add(made)
-        self._poller.watch(made, WRITE, lambda events: self._connected(made, stream))
+        self._poller.watch(made, WRITE, lambda events: self._connected(made, stream, place))
 
-    def _connected(self, made: socket.socket, stream: Stream) -> None:
+    def _connected(self, made: socket.socket, stream: Stream, place: str) -> None:
         self._poller.forget(made)
         self._pending.discard(made)
-        if made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or stream.status != "connecting":
+        failure = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure or stream.status != "connecting":
             made.close()
-            refuse(stream)
+            self._refuse(stream, place, _reason(failure))
             return
         ours = Stream(self._clock, Outside(self._clock), stream.peer, 0, self._network.latency_ns)
         join(ours, stream)
         self._splices.add(Splice(self._poller, made, ours, self._splices.discard))
 
-    def _address(self, host: str) -> str | None:
-        """The numeric address to connect to; None when it is not allowed or not known."""
+    def _refuse(self, stream: Stream, place: str, reason: str) -> None:
+        """Ends an attempt. ``reason`` is for people; empty when the other end refused, as the board will say itself."""
+        if reason and place not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(place)
+            self._clock.after(ECHO_NS, lambda: self._tell_and_refuse(stream, f"the board asked for {place}: {reason}"))
+        else:
+            refuse(stream)
+
+    def _tell_and_refuse(self, stream: Stream, text: str) -> None:
+        self._tell(text)
+        refuse(stream)
+
+    def _address(self, host: str) -> str:
+        """The numeric address to connect to. _Refused when it is not allowed or not known."""
         if host == "localhost":
             return "127.0.0.1"
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
-            return self._looked_up(host) if self._anywhere else None
-        return host if self._anywhere or address.is_loopback else None
+            address = None
+        if not self._anywhere and (address is None or not address.is_loopback):
+            raise _Refused("connections to the outside are off, start with --allow-outbound")
+        return host if address is not None else _looked_up(host)
 
-    def _looked_up(self, host: str) -> str | None:
-        # Blocks the run for as long as the host's resolver takes: names are the exception.
-        try:
-            return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-        except OSError:
-            return None
+
+class _Refused(Exception):
+    """A connection that is not even tried, and why."""
+
+
+def _begun(address: str, port: int) -> socket.socket:
+    """A socket that is being connected. _Refused when the host refuses at once."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        made.connect((address, port))
+    except BlockingIOError:
+        pass
+    except (OSError, OverflowError) as error:
+        made.close()
+        raise _Refused(_reason(error.errno or 0) if isinstance(error, OSError) else str(error)) from error
+    return made
+
+
+def _looked_up(host: str) -> str:
+    # Blocks the run for as long as the host's resolver takes: names are the exception.
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        raise _Refused("this machine finds no address of that name") from None
+
+
+def _reason(failure: int) -> str:
+    return "" if failure in (0, errno.ECONNREFUSED) else lowered(os.strerror(failure))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from board.clock import VirtualClock
 from board.ethernet import Ethernet, Listener, Outside, Stream
 from board.pacing import PacedClock
-from hil.bridges.outbound import OutboundBridge
+from hil.bridges.outbound import MOST_TOLD, OutboundBridge
 from hil.bridges.tcp import PortBridge, claimed_socket
 from hil.errors import EnvironmentRefused
 from hil.poller import Poller, paced_clock
@@ -244,8 +245,14 @@ def test_power_off_refuses_and_resets(
 
 
 @pytest.fixture
-def outbound(poller: Poller, clock: PacedClock, network: Ethernet) -> Iterator[OutboundBridge]:
-    made = OutboundBridge(poller, clock, network)
+def told() -> list[str]:
+    """What the bridge said of destinations."""
+    return []
+
+
+@pytest.fixture
+def outbound(poller: Poller, clock: PacedClock, network: Ethernet, told: list[str]) -> Iterator[OutboundBridge]:
+    made = OutboundBridge(poller, clock, network, tell=told.append)
     yield made
     made.close()
 
@@ -263,12 +270,67 @@ def test_the_board_reaches_a_server_on_this_machine(network: Ethernet, until: Un
 
 
 @pytest.mark.usefixtures("outbound")
-@pytest.mark.parametrize("host", ["192.0.2.1", "example.com", "::2"])
-def test_the_board_reaches_nobody_beyond_this_machine_unless_allowed(
-    network: Ethernet, until: Until, host: str
+@pytest.mark.parametrize(
+    ("host", "place"), [("192.0.2.1", "192.0.2.1:443"), ("example.com", "example.com:443"), ("::2", "[::2]:443")]
+)
+def test_the_board_reaches_nobody_beyond_this_machine_unless_allowed_and_the_bench_says_so_once(
+    network: Ethernet, until: Until, told: list[str], host: str, place: str
 ) -> None:
-    stream = network.connect(host, 443)
+    for _ in range(2):
+        stream = network.connect(host, 443)
+        until(lambda stream=stream: stream.status == "refused")  # type: ignore[misc]
+    assert told == [f"the board asked for {place}: connections to the outside are off, start with --allow-outbound"]
+
+
+@pytest.mark.usefixtures("outbound")
+def test_of_a_port_that_refuses_by_itself_the_bench_says_nothing(
+    network: Ethernet, until: Until, told: list[str]
+) -> None:
+    with socket.socket() as closed:
+        closed.bind((LOOPBACK, 0))
+        stream = network.connect("localhost", closed.getsockname()[1])
+        until(lambda: stream.status == "refused")
+    assert told == []
+
+
+@pytest.mark.usefixtures("outbound")
+def test_a_board_that_tries_one_address_after_the_other_does_not_fill_the_terminal(
+    network: Ethernet, until: Until, told: list[str]
+) -> None:
+    streams = [network.connect("192.0.2.1", port) for port in range(1, 2 * MOST_TOLD)]
+    until(lambda: all(stream.status == "refused" for stream in streams))
+    assert len(told) == MOST_TOLD
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [
+        ("nobody.invalid", 443, "this machine finds no address of that name"),
+        ("a" * 64 + ".invalid", 443, "this machine finds no address of that name"),
+        ("255.255.255.255", 443, "network is unreachable|permission denied"),
+    ],
+)
+def test_what_the_host_refuses_is_told_in_its_words(
+    poller: Poller,
+    clock: PacedClock,
+    network: Ethernet,
+    until: Until,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    port: int,
+    reason: str,
+) -> None:
+    def unknown(name: str, *_: object, **__: object) -> None:
+        raise UnicodeError("label too long") if len(name) > 64 else socket.gaierror("unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    bridge = OutboundBridge(poller, clock, network, anywhere=True, tell=told.append)
+    stream = network.connect(host, port)
     until(lambda: stream.status == "refused")
+    assert len(told) == 1
+    assert re.fullmatch(f"the board asked for {re.escape(host)}:{port}: ({reason})", told[0])
+    bridge.close()
 
 
 @pytest.mark.usefixtures("outbound")
