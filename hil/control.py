@@ -12,9 +12,9 @@
 ``/save``      PUT a path                  writes flash, card, clock and configuration there: ``gatebench run --from``
 =============  ==========================  =====================================================================
 
-Bodies are plain text of one line. 404 for other paths, 405 for other methods, 400 with one line for a body that will
-not do, 409 with one line for what cannot be done now. It is for this machine alone: it has no login, and listens on
-loopback addresses only.
+Bodies are plain text of one line: values bare, as they are sent, JSON and errors with a line break behind them. 404 for
+other paths, 405 for other methods, 400 with one line for a body that will not do, 409 with one line for what cannot be
+done now. It is for this machine alone: it has no login, and listens on loopback addresses only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cfcard import CompactFlash
 from hil.bridges.outlet import Outlet
 from hil.bridges.tcp import BACKLOG, claimed_socket, url_host
 from hil.cards import card_from_text
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.faultplan import fault_plan_from_json, fault_plan_from_toml
 from hil.gateway import Gateway
 from hil.poller import READ, Poller
@@ -50,6 +50,8 @@ IDLE_S = 5
 """Silent for so long, a connection makes room for a new one when all are taken; till then it may stay."""
 
 RAM = "ram"
+
+JSON = "application/json"
 
 
 class BadRequest(Exception):
@@ -182,7 +184,7 @@ class ControlFace:
         except (BoardError, RackMisuse, EnvironmentRefused) as error:
             raise BadRequest(409, str(error)) from error
         except OSError as error:
-            raise BadRequest(409, f"{body}: {error.strerror or error}") from error
+            raise BadRequest(409, f"{body}: {reason_from_oserror(error)}") from error
         return self._reads[path]() if path in self._reads else body
 
     def _set_power(self, body: str) -> None:
@@ -379,8 +381,9 @@ class Exchange:
         self._send(status, text)
 
     def _send(self, status: int, text: str, *, last: bool = False) -> None:
-        # No line break behind a value: labgrid's drivers compare the whole body.
-        content = (text if status == 200 else text + "\n").encode()
+        # No line break behind a value: labgrid's drivers compare the whole body. JSON is for curl and people.
+        bare = status == 200 and _type_of(text) != JSON
+        content = (text if bare else text + "\n").encode()
         headers = [
             ("content-type", _type_of(text)),
             ("content-length", str(len(content))),
@@ -402,7 +405,7 @@ class Exchange:
 
 
 def _type_of(text: str) -> str:
-    return "application/json" if text.startswith("{") else "text/plain; charset=utf-8"
+    return JSON if text.startswith("{") else "text/plain; charset=utf-8"
 
 
 def _bit(body: str) -> int:

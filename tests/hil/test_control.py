@@ -239,6 +239,15 @@ def test_the_button_is_pressed_for_so_many_milliseconds(ask: Ask, gateway: Gatew
     assert gateway.board.button.line.level == 1
 
 
+def test_json_and_errors_end_with_a_line_break_and_values_are_bare(ask: Ask) -> None:
+    for path in ("/leds", "/state", "/card/fault"):
+        text = ask("GET", path)[1]
+        assert (text[-2:], text.count("\n")) == ("}\n", 1), path
+    assert ask("GET", "/nothing")[1].endswith("\n")
+    for path in ("/power", "/card", "/card/image", "/button"):
+        assert ask("GET", path)[1].strip() == ask("GET", path)[1], path
+
+
 def test_leds_and_state_are_json(ask: Ask) -> None:
     assert json.loads(ask("GET", "/leds")[1])["ready"] == "green"
     state = json.loads(ask("GET", "/state")[1])
