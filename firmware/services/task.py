@@ -179,6 +179,8 @@ class Services:
         self._ready = ready
         self.plain_sip = False
         """Whether devices may come without TLS."""
+        self.on_handshake: Callable[[str, bool], None] | None = None
+        """Called, in its task, when the handshake with a peer begins (True) and when it ends; None: nobody looks."""
         self._setting = setting
         self._updated = updated
         self._tell = teller(kernel)
@@ -295,18 +297,25 @@ class Services:
         asked = self._setting(service.name, "client-certificate")
         if asked != OFF:
             await self._ready()
-        return await accept_tls(
-            self._kernel,
-            self._costs,
-            wire,
-            self.contexts,
-            credentials,
-            self.profile,
-            self.statistics,
-            self._log,
-            check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
-            credentials_for=self._application,
-        )
+        told = self.on_handshake
+        if told is not None:
+            told(wire.peer, True)
+        try:
+            return await accept_tls(
+                self._kernel,
+                self._costs,
+                wire,
+                self.contexts,
+                credentials,
+                self.profile,
+                self.statistics,
+                self._log,
+                check=None if asked == OFF else self._peers.of_clients(required=asked == REQUIRED),
+                credentials_for=self._application,
+            )
+        finally:
+            if told is not None:
+                told(wire.peer, False)
 
     def _count_unfinished(self, service: Service, step: int) -> None:
         service.unfinished += step

@@ -31,6 +31,8 @@ class Gauge:
 
     def set(self, time_ns: int, value: int) -> None:
         """From then on it is ``value``. A time that lies a little back is taken as the newest."""
+        if value == self.value:
+            return
         peaks = self._peaks
         bucket = time_ns // BUCKET_NS
         if bucket >= len(peaks):

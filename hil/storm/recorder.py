@@ -67,11 +67,14 @@ class Recorder:
         self.changes: list[tuple[int, int]] = []
         """When the number of registered phones went up or down by one."""
         self.registered = 0
-        self.ever_registered = 0
+        self.all_registered = not phones
+        """Whether every phone has been registered. Plain, as it is looked at after each event of the world."""
+        self._missing = len(phones)  # phones that have never been registered
         self.overflows = 0
         self._bitten = 0  # phones
         self._bench = bench
         self._registrar = registrar
+        self._registrar_name = registrar.name
         self._connections = self.meter.queues["connections"]
         self._handlers = {
             "attempt": self._attempt,
@@ -83,11 +86,6 @@ class Recorder:
         bench.trace.listen(self.meter.event, board=registrar.name)
         bench.trace.listen(self._event, kinds=(KIND, RESET))
         bench.on_start.append(self._started)
-
-    @property
-    def all_registered(self) -> bool:
-        """Whether every phone has been registered."""
-        return self.ever_registered == len(self.phones)
 
     @property
     def first_attempt_ns(self) -> int | None:
@@ -135,55 +133,56 @@ class Recorder:
             self.meter.attach()
 
     def _event(self, event: TraceEvent) -> None:
-        if event.board == self._registrar.name:
-            if event.kind == KIND:
-                self._registrar_says(event)
-        elif event.kind == KIND:
-            self._phone_says(event)
-        elif event.name == WATCHDOG:
+        time_ns, board, kind, name, value = event
+        if board == self._registrar_name:
+            if kind == KIND:
+                self._registrar_says(time_ns, name, value)
+            else:
+                self.meter.reset(name)
+        elif kind == KIND:
+            handler = self._handlers.get(name)
+            if handler is None:
+                return
+            phone = self.phones[board]
+            if time_ns >= self.zero_ns:
+                handler(phone, time_ns - self.zero_ns, value)
+            elif name == "attempt":
+                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 1, 0, 0
+            else:
+                phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 0, None, None
+        elif name == WATCHDOG:
             self._bitten += 1
 
-    def _phone_says(self, event: TraceEvent) -> None:
-        time_ns, board, _, name, value = event
-        handler = self._handlers.get(name)
-        if handler is None:
-            return
-        phone = self.phones[board]
-        if time_ns >= self.zero_ns:
-            handler(phone, time_ns - self.zero_ns, str(value))
-        elif name == "attempt":
-            phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 1, 0, 0
-        else:
-            phone.attempts, phone.attempt_ns, phone.first_attempt_ns = 0, None, None
-
-    def _registrar_says(self, event: TraceEvent) -> None:
-        if event.name == "queue":
-            self._connections.set(event.time_ns - self.zero_ns, int(event.value))
-        elif event.name == "overflow":
+    def _registrar_says(self, time_ns: int, name: str, value: int | str) -> None:
+        if name == "queue":
+            self.meter.serving()
+            self._connections.set(time_ns - self.zero_ns, int(value))
+        elif name == "overflow":
             self.overflows += 1
 
-    def _attempt(self, phone: Phone, now_ns: int, _value: str) -> None:
+    def _attempt(self, phone: Phone, now_ns: int, _value: int | str) -> None:
         phone.attempts += 1
         phone.attempt_ns = now_ns
         if phone.first_attempt_ns is None:
             phone.first_attempt_ns = now_ns
 
-    def _connected(self, phone: Phone, now_ns: int, _value: str) -> None:
+    def _connected(self, phone: Phone, now_ns: int, _value: int | str) -> None:
         self.meter.served(phone.host)
         if phone.attempt_ns is not None:
             phone.connected_ns.append(now_ns - phone.attempt_ns)
 
-    def _registered(self, phone: Phone, now_ns: int, _value: str) -> None:
+    def _registered(self, phone: Phone, now_ns: int, _value: int | str) -> None:
         self._stands(phone, now_ns, True)
         if phone.first_registered_ns is None:
             phone.first_registered_ns = now_ns
-            self.ever_registered += 1
+            self._missing -= 1
+            self.all_registered = not self._missing
 
-    def _failed(self, phone: Phone, now_ns: int, reason: str) -> None:
-        self.failures[NUMBERS.sub("the registrar", reason)] += 1
+    def _failed(self, phone: Phone, now_ns: int, reason: int | str) -> None:
+        self.failures[NUMBERS.sub("the registrar", str(reason))] += 1
         self._stands(phone, now_ns, False)
 
-    def _unregistered(self, phone: Phone, now_ns: int, _value: str) -> None:
+    def _unregistered(self, phone: Phone, now_ns: int, _value: int | str) -> None:
         self._stands(phone, now_ns, False)
 
     def _stands(self, phone: Phone, now_ns: int, registered: bool) -> None:

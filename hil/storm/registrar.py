@@ -1,15 +1,19 @@
-"""What a storm does to the registrar, heard from its trace and its spans: load by kind, queues, TLS handshakes.
+"""What a storm does to the registrar, heard from its trace and its services: load by kind, queues, TLS handshakes.
 
-Spans begin and end in a task, so what that task used in between is what a handshake cost. Whether it was worth it, only
+A handshake begins and ends in a task, so what that task used in between is what it cost. Whether it was worth it, only
 the phone can tell: one that has lost its patience meanwhile begins anew, and what was spent on it was spent in vain,
 even where the registrar does not know.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress, count, pairwise
+from operator import add, ne
+from typing import TYPE_CHECKING, Any
 
 from board.trace import TraceEvent
 from firmware.kernel import Priority
@@ -17,27 +21,23 @@ from hil.storm.gauge import Gauge, Levels
 from hil.timeline.load import LoadCounter
 
 if TYPE_CHECKING:
-    from firmware.kernel import Kernel, Task
+    from firmware.kernel import Task
+    from firmware.services.task import Services
     from hil.gateway import Gateway
-
-HANDSHAKE = "tls server handshake"
 
 SAMPLE_NS = 10_000_000
 """Queue lengths are sampled this often in virtual time."""
 
 CHARGE = "charge:"
 
-ENDS = ("task", "reset")
-"""With these a turn is over."""
+TURN = "task"
+"""Kind of the event with which a turn is over."""
 
 LONGEST_ROW_NS = 10_000_000
 """Turns that follow one another are reckoned as one up to that length: a tenth of what the load is told by."""
 
 BATCH = 2_000
 """So many events are reckoned at a time."""
-
-SAMPLE = "sample"
-"""Kind of our own entries among a board's events."""
 
 SWITCH = "switch"
 """What a turn took beyond its charges: dispatches, mostly."""
@@ -58,19 +58,6 @@ class Shake:
     """Whether the phone found the connection open in the end."""
 
 
-@dataclass
-class Row:
-    """Turns of any tasks that followed one another without a gap."""
-
-    began_ns: int
-    until_ns: int = 0
-    cycles: dict[str, int] = field(default_factory=dict)
-    """By kind of charge."""
-
-    def __post_init__(self) -> None:
-        self.until_ns = self.began_ns
-
-
 class RegistrarMeter:
     """Listens to one gateway; times are counted from ``zero_ns``."""
 
@@ -89,41 +76,54 @@ class RegistrarMeter:
         self._hz = gateway.model.hz
         self._load = LoadCounter(self._told)
         self._fresh: list[TraceEvent] = []
+        self._keep = self._fresh.append
+        self._settled = 0  # events before those
+        self._samples: deque[tuple[int, int, tuple[int, ...]]] = deque()  # number of the event after it, time, queues
+        self._names = _Names()
         self._open: dict[str, Shake] = {}  # by peer
         self._latest: dict[str, Shake] = {}  # by the peer's host
-        self._kernel: Kernel | None = None
+        self._kernel = gateway.kernel
+        self._services: Services | None = None
         self._ready = tuple(self.queues[name] for name in READY)
+        self._nobody = (0,) * len(READY)
+        self._shown = self._nobody  # what those hold
         self._sample_ns = 0
         self._until_ns = zero_ns  # end of the last turn
         self._waiting = self.queues["handshakes"]
-        self.attach()
 
     def attach(self) -> None:
-        """Its program was started, or is running: its spans are ours from now on."""
+        """Its program was started: what was going on is over."""
         self._give_up()
-        kernel = self._kernel = self._gateway.kernel
-        if kernel is None:
-            return
-        told = kernel.spans
+        self._kernel = self._gateway.kernel
+        self._services = None
 
-        def span(now_ns: int, kind: str, name: str, value: int | str) -> None:
-            self._span(now_ns - self._zero_ns, kind, name, value)
-            if told is not None:
-                told(now_ns, kind, name, value)
-
-        kernel.spans = span
+    def serving(self) -> None:
+        """A phone has come: its program serves, and the handshakes that follow are ours."""
+        if self._services is None:
+            self._services = getattr(getattr(self._gateway.program, "box", None), "services", None)
+            if self._services is not None:
+                self._services.on_handshake = self._shaking
 
     def event(self, event: TraceEvent) -> None:
         """One event of its trace. Turns come by the ten thousand, so they are only kept here, and reckoned later."""
-        self._fresh.append(event)
+        self._keep(event)
         if event[0] >= self._sample_ns:
             self._sample(event[0])
+
+    def reset(self, cause: str) -> None:
+        """What is charged in a turn that did not end was never spent."""
+        self.resets[cause] += 1
+        self._settle()
+        self._settled += len(self._fresh)
+        self._fresh.clear()
 
     def close(self) -> None:
         """The end: what is open stays so."""
         self._settle()
         self._rest()
         self._load.close()
+        if self._services is not None:
+            self._services.on_handshake = None
 
     # -- the CPU
 
@@ -131,75 +131,81 @@ class RegistrarMeter:
         """Looks how long the queues are, which is told in its place among the events; reckons what has come."""
         self._sample_ns = now_ns + SAMPLE_NS
         if self._kernel is not None:
-            counts = " ".join(map(str, self._kernel.queued))
-            self._fresh.append(TraceEvent(now_ns, "", SAMPLE, counts, 0))
-        if len(self._fresh) >= BATCH:
+            self._samples.append((self._settled + len(self._fresh), now_ns, self._kernel.queued))
+        if len(self._fresh) + len(self._samples) >= BATCH:
             self._settle()
 
     def _settle(self) -> None:
-        """Reckons whole turns; what is charged in the one that is going on waits for its end."""
-        fresh = self._fresh
-        whole = len(fresh)
-        while whole and fresh[whole - 1].kind not in ENDS:
-            whole -= 1
-        self._fresh = fresh[whole:]
-        del fresh[whole:]
-        row = Row(self._until_ns)  # turns without a gap: reckoned as one
-        charges: list[tuple[str, int]] = []
-        for time_ns, _, kind, name, value in fresh:
-            if kind == "task":
-                if time_ns != row.until_ns or row.until_ns - row.began_ns > LONGEST_ROW_NS:
-                    self._reckon(row)
-                    row = Row(time_ns)
-                row.until_ns = time_ns + value  # type: ignore[operator]
-                cycles = row.cycles
-                for charged, amount in charges:
-                    cycles[charged] = cycles.get(charged, 0) + amount
-                charges.clear()
-            elif kind[:7] == CHARGE:
-                charges.append((kind, value))  # type: ignore[arg-type]
-            elif kind == SAMPLE:
-                for gauge, number in zip(self._ready, name.split(), strict=True):
-                    gauge.set(time_ns - self._zero_ns, int(number))
-            elif kind == "reset":
-                self.resets[name] += 1
-                charges.clear()
-        self._reckon(row)
+        """Reckons whole turns; what is charged in the one that is going on waits for its end.
 
-    def _reckon(self, row: Row) -> None:
-        """Books turns that followed one another."""
-        held_ns = row.until_ns - row.began_ns
+        Looks at columns of events, not at each of them: nearly all are charges of the same few kinds.
+        """
+        if not self._fresh:
+            return
+        times, _, kinds, _, values = zip(*self._fresh, strict=True)
+        turns = list(compress(count(), map(TURN.__eq__, kinds)))
+        if not turns:
+            return
+        begins = list(map(times.__getitem__, turns))
+        ends = list(map(add, begins, map(values.__getitem__, turns)))
+        begin = 0
+        for first, after in _rows(begins, ends):
+            end = turns[after - 1]
+            # What was looked at before it was known that the row is over was shown before.
+            self._show(self._settled + (turns[after] if after < len(turns) else end))
+            self._reckon(begins[first], ends[after - 1], kinds[begin:end], values[begin:end])
+            begin = end + 1
+        self._settled += begin
+        del self._fresh[:begin]
+
+    def _show(self, number: int) -> None:
+        """Has the gauges say how long the queues were up to that event."""
+        samples = self._samples
+        while samples and samples[0][0] <= number:
+            _, time_ns, counts = samples.popleft()
+            if counts != self._shown:
+                self._shown = counts
+                for gauge, length in zip(self._ready, counts, strict=True):
+                    gauge.set(time_ns - self._zero_ns, length)
+
+    def _reckon(self, began_ns: int, until_ns: int, kinds: Sequence[str], values: Sequence[Any]) -> None:
+        """Books turns that followed one another without a gap, and what was charged in them."""
+        held_ns = until_ns - began_ns
         if not held_ns:
             return
-        began_ns = row.began_ns - self._zero_ns
-        if row.began_ns > self._until_ns:
+        if began_ns > self._until_ns:
             self._rest()
-        self._until_ns = row.until_ns
+        self._until_ns = until_ns
         self.busy_ns += held_ns
+        began_ns -= self._zero_ns
         charges: list[tuple[int, str, str, int]] = []
         at_ns = began_ns
-        for kind, cycles in row.cycles.items():
-            duration_ns = cycles * 1_000_000_000 // self._hz
-            charges.append((at_ns, "", kind[len(CHARGE) :], duration_ns))
-            at_ns += duration_ns
+        for kind in dict.fromkeys(kinds):
+            name = self._names[kind]
+            if name:
+                cycles = sum(compress(values, map(kind.__eq__, kinds)))
+                duration_ns = cycles * 1_000_000_000 // self._hz
+                charges.append((at_ns, "", name, duration_ns))
+                self.cpu_ns[name] += duration_ns
+                at_ns += duration_ns
         rest_ns = began_ns + held_ns - at_ns
         if rest_ns > 0:
             charges.append((at_ns, "", SWITCH, rest_ns))
-        for _, _, kind, duration_ns in charges:
-            self.cpu_ns[kind] += duration_ns
+            self.cpu_ns[SWITCH] += rest_ns
         self._load.add(began_ns, held_ns, charges)
 
     def _rest(self) -> None:
         """The CPU had nothing to do until now: nobody was ready when the last turn ended."""
-        for gauge in self._ready:
-            if gauge.value:
+        if self._shown != self._nobody:
+            self._shown = self._nobody
+            for gauge in self._ready:
                 gauge.set(self._until_ns - self._zero_ns, 0)
 
     def _charged_ns(self) -> int:
         """What was charged so far in the turn that is going on."""
         cycles = 0
         for _, _, kind, _, value in reversed(self._fresh):
-            if kind == "task":
+            if kind == TURN:
                 break
             if kind[:7] == CHARGE:
                 cycles += int(value)
@@ -227,19 +233,19 @@ class RegistrarMeter:
         """Those that came to nothing; one that is still going on is neither."""
         return [shake for shake in self.shakes if shake.task is None and not shake.served]
 
-    def _span(self, now_ns: int, kind: str, of: str, label: int | str) -> None:
-        if label != HANDSHAKE:
-            return
+    def _shaking(self, peer: str, begins: bool) -> None:
+        """The task that has the CPU begins a handshake, or ends it."""
         kernel = self._kernel
-        task = None if kernel is None else kernel.current
-        if kind == "begin":
-            if task is not None:
-                shake = Shake(task, task.busy_ns + self._charged_ns())
-                self.shakes.append(shake)
-                self._open[of] = self._latest[of.rpartition(":")[0]] = shake
-        else:
-            self._end(self._open.pop(of, None))
-        self._waiting.set(now_ns, len(self._open))
+        if kernel is None:
+            return
+        task = kernel.current
+        if not begins:
+            self._end(self._open.pop(peer, None))
+        elif task is not None:
+            shake = Shake(task, task.busy_ns + self._charged_ns())
+            self.shakes.append(shake)
+            self._open[peer] = self._latest[peer.rpartition(":")[0]] = shake
+        self._waiting.set(kernel.now_ns - self._zero_ns, len(self._open))
 
     def _give_up(self) -> None:
         """Power went, or a reset came, in the middle of these."""
@@ -251,3 +257,21 @@ class RegistrarMeter:
         if shake is not None and shake.task is not None:
             shake.cpu_ns = shake.task.busy_ns + self._charged_ns() - shake.used_ns
             shake.task = None
+
+
+class _Names(dict[str, str]):
+    """What an event's kind says that was charged; empty where it is no charge."""
+
+    def __missing__(self, kind: str) -> str:
+        self[kind] = name = kind.removeprefix(CHARGE) if kind.startswith(CHARGE) else ""
+        return name
+
+
+def _rows(begins: Sequence[int], ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(first, behind the last) of turns that followed one another without a gap, until they are long enough."""
+    gaps = compress(count(1), map(ne, begins[1:], ends))
+    for first, stop in pairwise(chain((0,), gaps, (len(begins),))):
+        while first < stop:
+            after = min(bisect_right(ends, begins[first] + LONGEST_ROW_NS, first, stop) + 1, stop)
+            yield first, after
+            first = after
