@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from board import Board, Lan, Model, ModelError, Program, Trace, VirtualClock, model_named
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.gateway import FIRST_MAC, Gateway, Power
 from hil.moment import DEFAULT_TIME, time_source_from
 from hil.saved import saved_from_file
@@ -228,7 +228,7 @@ class Bench:
         try:
             made = sink(path)
         except OSError as error:
-            raise EnvironmentRefused(f"timeline {path}: cannot be written: {error.strerror}") from error
+            raise EnvironmentRefused(f"timeline {path}: cannot be written: {reason_from_oserror(error)}") from error
         self._timelines.append(Timeline(self, made))
 
     # -- the record
@@ -314,7 +314,7 @@ class Bench:
             if path is not None:
                 self.save_record(path)
         except OSError as error:
-            raise EnvironmentRefused(f"record {path}: cannot be written: {error.strerror}") from error
+            raise EnvironmentRefused(f"record {path}: cannot be written: {reason_from_oserror(error)}") from error
         finally:
             self.recorder.stop()
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from board import Model
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
 MIN_BITS, MAX_BITS = 256, 16_384
 MAX_MS = 3_600_000.0
@@ -124,7 +124,7 @@ def measurements_from_file(path: str | Path) -> list[Measurement]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise EnvironmentRefused(f"{path}: cannot be read: {error.strerror}") from error
+        raise EnvironmentRefused(f"{path}: cannot be read: {reason_from_oserror(error)}") from error
     except UnicodeDecodeError as error:
         raise RackMisuse(f"{path}: is not text in UTF-8: byte {error.start}") from error
     rows: list[Measurement] = []

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cfcard import ArmedRules, CompactFlash, Fault, Hit, Layer, NoCard, ReaderDevice, Rule, RuleError
-from hil.errors import PowerLoss, RackMisuse
+from hil.errors import PowerLoss, RackMisuse, reason_from_oserror
 from hil.faultplan import rule_from_values
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class CardFaults:
             try:
                 require_fillable(card.backend, rule.free_clusters)
             except OSError as error:
-                raise RackMisuse(f"{rule.name}: {error.strerror or error}") from error
+                raise RackMisuse(f"{rule.name}: {reason_from_oserror(error)}") from error
 
     def _attach(self, card: CompactFlash) -> None:
         layer = card.break_by(self._rules, cut=self._cut, pull=self._pull)

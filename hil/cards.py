@@ -14,7 +14,7 @@ from cfcard import SECTOR_BYTES, CompactFlash, ImageDevice, RamDevice
 from cfcard.errors import CardError
 from cfcard.fat import Fat, Volume
 from cfcard.layout import lay_out
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.readers import is_reader, reader_card
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def image_card(path: str | Path, size: str = CARD_SIZE) -> CompactFlash:
     except CardError as error:
         raise EnvironmentRefused(f"card image {error}") from error
     except OSError as error:
-        raise EnvironmentRefused(f"card image {place}: {(error.strerror or str(error)).lower()}") from error
+        raise EnvironmentRefused(f"card image {place}: {reason_from_oserror(error)}") from error
 
 
 def card_from_text(text: str, size: str = CARD_SIZE) -> CompactFlash | None:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfcard.rules import Event, Fault, Rule, RuleError, error_number, keys_of, shown
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, lowered, reason_from_oserror
 
 if TYPE_CHECKING:
     from hil.cardfaults import CardFaults
@@ -71,9 +71,7 @@ def fault_plan_from_file(path: str | Path) -> FaultPlan:
             raise RackMisuse(f"{place.name}: longer than {LARGEST_FILE_BYTES} bytes, no fault plan")
         text = raw.decode("utf-8")
     except OSError as error:
-        raise EnvironmentRefused(
-            f"fault plan {place}: cannot be read: {(error.strerror or str(error)).lower()}"
-        ) from error
+        raise EnvironmentRefused(f"fault plan {place}: cannot be read: {reason_from_oserror(error)}") from error
     except UnicodeDecodeError as error:
         raise RackMisuse(f"{place.name}: is not UTF-8, byte {error.start}") from error
     return fault_plan_from_toml(text, place.name)
@@ -84,7 +82,7 @@ def fault_plan_from_toml(text: str, source: str = "fault plan") -> FaultPlan:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of more digits than Python reads are a plain ValueError
-        raise RackMisuse(f"{source}: is not TOML: {' '.join(str(error).split())}") from error
+        raise RackMisuse(f"{source}: is not TOML: {lowered(' '.join(str(error).split()))}") from error
     return fault_plan_from_values(values, source)
 
 
@@ -93,7 +91,7 @@ def fault_plan_from_json(text: str, source: str = "fault plan") -> FaultPlan:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RackMisuse(f"{source}: is not JSON: {error}") from error
+        raise RackMisuse(f"{source}: is not JSON: {lowered(str(error))}") from error
     if isinstance(values, list):
         values = {"fault": values}
     if not isinstance(values, dict):

@@ -34,7 +34,7 @@ from typing import Protocol
 from firmware.errors import CertificateError
 from firmware.x509.certificate import Certificate, certificate_from_der
 from hil.bridges.tcp import url_host
-from hil.errors import DeviceFailure, EnvironmentRefused
+from hil.errors import DeviceFailure, EnvironmentRefused, lowered, reason_from_oserror
 from hil.tlsclient import READ_BYTES, client_context
 
 RSA_KEY_EXCHANGE = "kRSA:@SECLEVEL=0"
@@ -140,8 +140,7 @@ class HostRoute:
 
 
 def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return f"{text[:1].lower()}{text[1:]}"
+    return reason_from_oserror(error) if isinstance(error, OSError) else lowered(str(error))
 
 
 # -- one handshake

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from board.clock import VirtualClock
 from board.uart import Line
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, lowered, reason_from_oserror
 
 Receiver = Callable[[bytes], None]
 
@@ -117,7 +117,7 @@ class SerialLink:
         try:
             self._serial: Any = serial.serial_for_url(url, baudrate=baudrate, timeout=self.POLL_S)
         except (OSError, ValueError) as error:
-            raise EnvironmentRefused(f"cannot open the serial line {url}: {error}") from error
+            raise EnvironmentRefused(f"cannot open the serial line {url}: {_reason(error)}") from error
         self._receivers: list[Receiver] = []
         self._opened_ns = time.monotonic_ns()
 
@@ -154,3 +154,9 @@ class SerialLink:
 
     def close(self) -> None:
         self._serial.close()
+
+
+def _reason(error: Exception) -> str:
+    """The host's own word for it, which pyserial wraps into sentences of its own, once or twice."""
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    return reason_from_oserror(cause) if isinstance(cause, OSError) else lowered(str(cause))

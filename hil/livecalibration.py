@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from hil.console import Console
-from hil.errors import CommandFailed, DeviceFailure, EnvironmentRefused, RackMisuse
+from hil.errors import CommandFailed, DeviceFailure, EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.handshakes import (
     PAUSE_MS,
     Handshake,
@@ -273,7 +273,7 @@ class LiveTable:
         except FileExistsError as error:
             raise RackMisuse(f"{path} is there already: fit it without --live, or name another file") from error
         except OSError as error:
-            raise EnvironmentRefused(f"{path}: cannot be written: {error.strerror}") from error
+            raise EnvironmentRefused(f"{path}: cannot be written: {reason_from_oserror(error)}") from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._write([f"# {remark}, {now}", "key_bits,milliseconds"])
 

@@ -14,7 +14,7 @@ from typing import Any
 from board import Model, ModelError
 from board.model import MODELS, model_from_file
 from hil.calibrate import Calibration
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -38,7 +38,7 @@ def save_model(calibration: Calibration, path: Path, source: str) -> Model:
     try:
         return _write(calibration, path, name, source)
     except OSError as error:
-        raise EnvironmentRefused(f"model file {path}: cannot be written: {error.strerror}") from error
+        raise EnvironmentRefused(f"model file {path}: cannot be written: {reason_from_oserror(error)}") from error
 
 
 def _write(calibration: Calibration, path: Path, name: str, source: str) -> Model:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
 __all__ = ["require_writable", "write_output"]
 
@@ -55,4 +55,4 @@ def _try(option: str, path: Path) -> None:
 
 
 def _refusal(name: str, error: OSError) -> str:
-    return f"{name}: cannot be written: {(error.strerror or str(error)).lower()}"
+    return f"{name}: cannot be written: {reason_from_oserror(error)}"

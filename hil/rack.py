@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hil.errors import RackMisuse
+from hil.errors import RackMisuse, lowered, reason_from_oserror
 
 KINDS = ("emulated", "serial")
 
@@ -50,9 +50,9 @@ def rack_from_file(path: Path) -> Rack:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RackMisuse(f"rack file {path}: {error.strerror}") from error
+        raise RackMisuse(f"rack file {path}: {reason_from_oserror(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RackMisuse(f"rack file {path}: not TOML: {error}") from error
+        raise RackMisuse(f"rack file {path}: not TOML: {lowered(str(error))}") from error
     board = content.pop("board", None)
     if not isinstance(board, dict) or content:
         raise RackMisuse(f"rack file {path}: must hold one table [board], and nothing else")

@@ -16,7 +16,7 @@ from cfcard import CompactFlash, ImageDevice
 from cfcard.discovery import Disk, disks
 from cfcard.errors import CardError
 from cfcard.reader import CARDS, Policy, ReaderDevice
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, reason_from_oserror
 
 if TYPE_CHECKING:
     from board.clock import VirtualClock
@@ -60,7 +60,7 @@ def reader_card(path: str, policy: Policy = CARDS) -> CompactFlash:
     except CardError as error:
         raise EnvironmentRefused(f"card {error}") from error
     except OSError as error:
-        raise EnvironmentRefused(f"card {path}: {(error.strerror or str(error)).lower()}") from error
+        raise EnvironmentRefused(f"card {path}: {reason_from_oserror(error)}") from error
     return CompactFlash(device, model=device.disk.title)
 
 

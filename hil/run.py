@@ -25,7 +25,7 @@ from hil.bridges.sockets import SocketConsole
 from hil.bridges.tcp import PortBridge, url_host
 from hil.bridges.terminal import Menu, PtyConsole, StdioConsole
 from hil.control import CardBox, ControlFace, ControlServer
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.faultplan import fault_plan_from_file
 from hil.gateway import Gateway
 from hil.poller import Poller, Signals, paced_clock
@@ -221,7 +221,7 @@ class Run:
             try:
                 self._pty = PtyConsole(self._poller, hub, options.pty_link)
             except OSError as error:
-                raise EnvironmentRefused(str(error)) from error
+                raise EnvironmentRefused(reason_from_oserror(error)) from error
             self._stack.callback(self._pty.close)
             print(self._pty.path, flush=True)
         elif options.console == "stdio":

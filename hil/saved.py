@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from cfcard import SECTOR_BYTES, CompactFlash, RamDevice
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
 FORMAT = 1
 
@@ -92,7 +92,7 @@ def saved_from_file(path: str | Path) -> Saved:
                 raise ValueError(f"its card has {len(card)} bytes")
             return Saved(facts, archive.read("flash.bin"), card)
     except OSError as error:
-        raise EnvironmentRefused(f"saved gateway {path}: {error.strerror or error}") from error
+        raise EnvironmentRefused(f"saved gateway {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise EnvironmentRefused(f"{path} is not a saved gateway: {error}") from error
 

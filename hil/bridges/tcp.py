@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable
 
 from board.ethernet import Ethernet, Stream
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, lowered
 from hil.poller import READ, WRITE, Poller
 
 BACKLOG = 64
@@ -82,7 +82,7 @@ def url_host(address: str) -> str:
 
 def _refused(address: str, port: int, error: Exception) -> EnvironmentRefused:
     number = error.errno if isinstance(error, OSError) else None
-    reason = str(error) if number is None else os.strerror(number).lower()
+    reason = str(error) if number is None else lowered(os.strerror(number))
     return EnvironmentRefused(f"cannot use {url_host(address)}:{port}: {reason}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from hil.bridges.console import ConsoleHub
 from hil.bridges.outlet import Outlet
+from hil.errors import reason_from_oserror
 from hil.poller import READ, Poller
 
 MENU_KEY = 0x1D
@@ -163,8 +164,11 @@ class PtyConsole:
         if os.path.lexists(link) and not os.path.islink(link):
             raise FileExistsError(f"pty link {link}: there is something else of that name")
         draft = f"{link}.{os.getpid()}"
-        os.symlink(self.path, draft)
-        os.replace(draft, link)
+        try:
+            os.symlink(self.path, draft)
+            os.replace(draft, link)
+        except OSError as error:
+            raise OSError(f"pty link {link}: cannot be made: {reason_from_oserror(error)}") from error
 
     def _watch_writes(self, events: int) -> None:
         self._writes = events

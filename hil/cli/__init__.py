@@ -94,9 +94,12 @@ def _exit_code(error: Exception) -> int | None:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return " ".join(str(error).split())
+    from hil.errors import reason_from_oserror
+
+    if not isinstance(error, OSError):
+        return " ".join(str(error).split())
+    where = "" if error.filename is None else f"{error.filename}: "
+    return where + " ".join(reason_from_oserror(error).split())
 
 
 def _forget_stdout() -> None:

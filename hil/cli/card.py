@@ -349,9 +349,9 @@ def _host(name: str) -> Iterator[None]:
 
 
 def _sentence(error: OSError, name: str = "") -> str:
-    text = str(error) if error.strerror is None else error.strerror
-    if text[1:2].islower():  # the host's own texts begin with a capital; "FAT16 ..." stays
-        text = text[:1].lower() + text[1:]
+    from hil.errors import reason_from_oserror
+
+    text = reason_from_oserror(error)
     where = name or (error.filename if isinstance(error.filename, str) else "")
     return text if not where or text.startswith(where) else f"{where}: {text}"
 

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, reason_from_oserror
 
 FORMAT = 1
 
@@ -160,7 +160,7 @@ def record_from_file(path: str | Path) -> Record:
         if len(trace) > facts.trace_events:
             raise ValueError(f"{len(trace)} trace events of {facts.trace_events}")
     except OSError as error:
-        raise EnvironmentRefused(f"record {path}: {error.strerror or error}") from error
+        raise EnvironmentRefused(f"record {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, RecursionError, NotImplementedError) as error:
         raise EnvironmentRefused(f"{path} is not a record: {_reason(error)}") from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, _zlib_error()) as error:

@@ -355,7 +355,7 @@ def test_a_table_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(RackMisuse, match=r"lab\.csv is there already"):
         LiveTable(path, "lab")
     assert path.read_text() == "1024,50\n"
-    with pytest.raises(EnvironmentRefused, match="cannot be written: No such file"):
+    with pytest.raises(EnvironmentRefused, match="cannot be written: no such file"):
         LiveTable(tmp_path / "none" / "lab.csv", "lab")
 
 

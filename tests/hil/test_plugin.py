@@ -188,7 +188,7 @@ def test_a_real_board_is_not_supported_so_far_and_says_so(run: Run, pytester: py
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         ("[board", "not TOML"),
         ("", "one table"),
         ("[board]\n[other]", "one table"),

@@ -118,7 +118,7 @@ def test_what_is_no_saved_gateway_is_refused_in_one_line(
 
 
 def test_a_file_that_is_not_there_is_the_hosts_refusal(fake_bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentRefused, match="No such file"):
+    with pytest.raises(EnvironmentRefused, match="no such file"):
         fake_bench.gateway_from(tmp_path / "none.zip")
 
 

@@ -326,7 +326,7 @@ def test_asked_for_afterwards_it_begins_where_the_trace_does(tmp_path: Path) -> 
 def test_a_file_that_cannot_be_written_is_the_hosts_fault_in_one_line(tmp_path: Path) -> None:
     with (
         Bench(seed=1) as bench,
-        pytest.raises(EnvironmentRefused, match=r"timeline .* cannot be written: No such file"),
+        pytest.raises(EnvironmentRefused, match=r"timeline .* cannot be written: no such file"),
     ):
         bench.save_timeline(tmp_path / "nowhere" / "t.json")
 

@@ -192,5 +192,5 @@ def test_a_dump_without_a_run_is_a_whole_one(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_the_hosts_fault_in_one_line(tmp_path: Path) -> None:
-    with Bench(seed=1) as bench, pytest.raises(EnvironmentRefused, match=r"timeline .* cannot be written: Is a dir"):
+    with Bench(seed=1) as bench, pytest.raises(EnvironmentRefused, match=r"timeline .* cannot be written: is a dir"):
         bench.save_vcd(tmp_path)
