@@ -62,7 +62,7 @@ class FaultPlan:
 
 
 def fault_plan_from_file(path: str | Path) -> FaultPlan:
-    """The plan in a TOML file. RackMisuse when it is none, EnvironmentRefused when it cannot be read."""
+    """The plan in a TOML file. RackMisuse when it is none, or empty; EnvironmentRefused when it cannot be read."""
     place = Path(path)
     try:
         with place.open("rb") as file:
@@ -74,7 +74,11 @@ def fault_plan_from_file(path: str | Path) -> FaultPlan:
         raise EnvironmentRefused(f"fault plan {place}: cannot be read: {reason_from_oserror(error)}") from error
     except UnicodeDecodeError as error:
         raise RackMisuse(f"{place.name}: is not UTF-8, byte {error.start}") from error
-    return fault_plan_from_toml(text, place.name)
+    plan = fault_plan_from_toml(text, place.name)
+    if not plan.rules:
+        # Whoever names a file means something by it; a running board is disarmed with an empty text all the same.
+        raise RackMisuse(f"{place.name}: holds no rule: at least one [[fault]] makes a plan")
+    return plan
 
 
 def fault_plan_from_toml(text: str, source: str = "fault plan") -> FaultPlan:

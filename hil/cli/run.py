@@ -81,6 +81,12 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--https", metavar="PORT", type=_port, default=8443, help="0 takes any (default: 8443)")
     group.add_argument("--http", metavar="PORT", type=_port, default=8080, help="default: 8080")
     group.add_argument("--sips", metavar="PORT", type=_port, default=5061, help="default: 5061")
+    group.add_argument(
+        "--h323", metavar="PORT", type=_port, help="taken, and nothing listens there: H.323 is not modelled"
+    )
+    group.add_argument(
+        "--ntp", metavar="HOST:PORT", type=_ntp, help="refused: NTP is not modelled, see --time and the command ctime"
+    )
     group.add_argument("--allow-outbound", action="store_true", help="let the board connect beyond this machine")
 
 
@@ -99,6 +105,8 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hil.run import Run, RunOptions
 
+    if arguments.h323 is not None:
+        _say(f"--h323 {arguments.h323}: H.323 is not modelled, nothing listens there")
     fields = {name: getattr(arguments, name) for name in RunOptions.__dataclass_fields__}
     return Run(RunOptions(**fields), _say).run()
 
@@ -112,6 +120,11 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
     return int(text)
+
+
+def _ntp(text: str) -> str:
+    # To go on without would leave a board without the time that was asked for, and nobody would know why.
+    raise argparse.ArgumentTypeError(f"{text!r}: NTP is not modelled, --time or the command ctime set the clock")
 
 
 def _address(text: str) -> str:

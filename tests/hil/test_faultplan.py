@@ -152,6 +152,13 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
         fault_plan_from_file(tmp_path / "long.toml")
 
 
+@pytest.mark.parametrize("text", ["", "# pull, later\n", 'name = "calm"\n', "fault = []\n"])
+def test_a_file_without_a_rule_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "calm.toml").write_text(text)
+    with pytest.raises(RackMisuse, match=r"^calm\.toml: holds no rule: at least one \[\[fault\]\] makes a plan$"):
+        fault_plan_from_file(tmp_path / "calm.toml")
+
+
 def test_gatebench_run_refuses_a_bad_plan_before_it_opens_anything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,6 +185,8 @@ def refuse(capsys: pytest.CaptureFixture[str]) -> Refuse:
         (("--for", "-1"), "'-1' is not seconds"),
         (("--bind", "localhost"), "'localhost' is not an IP address"),
         (("--factory", "v6"), "invalid choice: 'v6'"),
+        (("--ntp", "127.0.0.1:123"), "argument --ntp: '127.0.0.1:123': NTP is not modelled, --time or"),
+        (("--h323", "x"), "argument --h323: 'x' is not a port"),
         (("--mod", "ip800"), "unrecognized arguments: --mod ip800"),
     ],
 )
@@ -193,6 +195,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(refuse: Refuse, arguments: tupl
     assert code == 2
     assert reason in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_a_port_for_h323_is_taken_and_one_line_says_that_nothing_is_there(refuse: Refuse) -> None:
+    code, err = refuse(*ANY_PORTS, "--console", "none", "--h323", "0", "--for", "0")
+    assert code == 0
+    assert "gatebench: --h323 0: H.323 is not modelled, nothing listens there\n" in err
 
 
 def test_the_control_face_is_for_loopback_alone(refuse: Refuse) -> None:
