@@ -20,6 +20,9 @@ examples:
 
 MAX_SPEED = 1_000_000
 
+FACTORY_MADE = ("model", "factory")
+"""Options that say what kind of gateway is made: one that was saved is made already."""
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Registers ``run``."""
@@ -39,12 +42,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_board_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--model", default="ip800", help="board model, or the path of a model file (default: ip800)")
+    group.add_argument("--model", help="board model, or the path of a model file (default: ip800)")
     group.add_argument("--name", help="what the bench calls it (default: its netbios name)")
     group.add_argument(
         "--factory",
         choices=("v7", "upgraded"),
-        default="v7",
         help="v7: built-in certificate; upgraded: none, it makes its own (default: v7)",
     )
     group.add_argument("--flash", metavar="FILE", help="file of the flash chip, made when missing (default: in memory)")
@@ -103,11 +105,19 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hil.errors import RackMisuse
     from hil.run import Run, RunOptions
 
     if arguments.h323 is not None:
         _say(f"--h323 {arguments.h323}: H.323 is not modelled, nothing listens there")
+    if arguments.from_file is not None:
+        for name in FACTORY_MADE:
+            if getattr(arguments, name) is not None:
+                raise RackMisuse(f"a saved gateway brings its {name} with it: leave out --{name}, or --from")
     fields = {name: getattr(arguments, name) for name in RunOptions.__dataclass_fields__}
+    for name in FACTORY_MADE:
+        if fields[name] is None:
+            del fields[name]
     return Run(RunOptions(**fields), _say).run()
 
 

@@ -197,6 +197,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(refuse: Refuse, arguments: tupl
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--model", "ip305"), ("--factory", "upgraded"), ("--card", "ram")])
+def test_a_saved_gateway_is_what_it_is(refuse: Refuse, option: str, value: str) -> None:
+    code, err = refuse(*ANY_PORTS, "--from", "box.zip", option, value)
+    assert (code, err) == (
+        2,
+        f"gatebench: a saved gateway brings its {option[2:]} with it: leave out {option}, or --from\n",
+    )
+
+
 def test_a_port_for_h323_is_taken_and_one_line_says_that_nothing_is_there(refuse: Refuse) -> None:
     code, err = refuse(*ANY_PORTS, "--console", "none", "--h323", "0", "--for", "0")
     assert code == 0
