@@ -22,9 +22,23 @@ LONGEST_URI = 512
 MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[<>,;]', re.DOTALL)
 """A quotation, whose group is empty when it does not end, or what takes an address apart outside of quotations."""
 
+PLAIN = re.compile(
+    r'[^"<>,;]*+<([^\s<>"]++)>'  # a name without quotes, the URI
+    r'((?:;[^\s;=",<>]++(?:=(?:"[^"\\]*+"|[^\s;",<>]++))?+)*+)'  # parameters, quoted values without escapes
+)
+"""An address as nearly everybody writes it. Nothing that was read is given back (``++``), so time grows with length."""
+
+PLAIN_PARAMETER = re.compile(r';([^;=]++)=?("[^"]*+"|[^;]*+)')
+"""One parameter of a plain address."""
+
+PLAIN_URI = re.compile(r"(sips?):([^\s%:;?@]++)@([A-Za-z0-9.-]++)(?::([0-9]{1,5}))?")
+"""A URI as nearly everybody writes it: a user without escapes, a host by name or IPv4 address, no parameters."""
+
 NONE: frozenset[str] = frozenset()
 
 NOT_IN_URI = re.compile(r'[\s<>"]')
+
+NO_HOST_OR_PORT = "uri without a host, or with a port that is none"
 
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 """RFC 3261 19.1.2."""
@@ -68,7 +82,10 @@ class Uri(NamedTuple):
 
 def addresses_from_header(value: str) -> tuple[Address, ...]:
     """The addresses of one header line. SipError 400 when one of them cannot be read."""
-    if "," not in value:  # nearly always, and then quotes do not matter
+    plain = PLAIN.fullmatch(value)
+    if plain is not None and len(plain[1]) <= LONGEST_URI:  # nearly always
+        return (Address(plain[1], _plain_parameters(plain[2])),)
+    if "," not in value:  # then quotes do not matter
         return (_address(value.strip()),)
     return tuple([_address(part.strip()) for part in _split(value, ",")])
 
@@ -77,6 +94,12 @@ def uri_from_text(text: str) -> Uri:
     """Reads a URI. SipError 400 when it is none, 416 when its scheme is another than sip or sips."""
     if len(text) > LONGEST_URI:
         raise SipError(400, f"uri of {len(text)} characters, limit {LONGEST_URI}")
+    plain = PLAIN_URI.fullmatch(text)
+    if plain is not None:  # nearly always
+        scheme, user, host, port = plain.groups()
+        if port is None:
+            return Uri(scheme, user, host.lower(), DEFAULT_PORTS[scheme], NONE)
+        return Uri(scheme, user, host.lower(), _port(port), NONE)
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if not colon:
@@ -108,6 +131,13 @@ def _address(text: str) -> Address:
     if behind and not behind.startswith(";"):
         raise SipError(400, "address goes on behind its closing bracket")
     return _checked(uri.strip(), [*_split(behind[1:], ";")] if behind else [])
+
+
+def _plain_parameters(text: str) -> tuple[tuple[str, str], ...]:
+    """Those of an address that was found to be plain."""
+    if not text:
+        return ()
+    return tuple([(name.lower(), value.strip('"')) for name, value in PLAIN_PARAMETER.findall(text)])
 
 
 def _checked(uri: str, parameters: list[str]) -> Address:
@@ -172,9 +202,15 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         host, port = text, str(default)
-    if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65_535):
-        raise SipError(400, "uri without a host, or with a port that is none")
-    return host.lower(), int(port)
+    if not host:
+        raise SipError(400, NO_HOST_OR_PORT)
+    return host.lower(), _port(port)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+        raise SipError(400, NO_HOST_OR_PORT)
+    return int(text)
 
 
 def _decoded(text: str) -> str:

@@ -86,7 +86,7 @@ def answer(
 
 def refusal(error: SipError, request: SipRequest | None, to_tag: str, server: str) -> bytes | None:
     """The response that says what was wrong; None where too little was readable to answer anybody, or to an ACK."""
-    if request is None or request.method == "ACK" or not all(request.first(name) for name in REQUIRED):
+    if request is None or request.method == "ACK" or not request.tell(REQUIRED):
         return None
     headers: Headers = (*error.headers, ("Server", server))
     if error.status == 420:
@@ -98,9 +98,9 @@ def refusal(error: SipError, request: SipRequest | None, to_tag: str, server: st
 
 def _inspect(request: SipRequest, allowed: tuple[str, ...]) -> None:
     """The checks of RFC 3261 8.2.1 to 8.2.3, in that order."""
-    missing = [name for name in REQUIRED if not request.first(name)]
-    if missing:
-        raise SipError(400, f"header {missing[0]} is missing", request)
+    if not request.tell(REQUIRED):
+        missing = next(name for name in REQUIRED if not request.first(name))
+        raise SipError(400, f"header {missing} is missing", request)
     number, _, method = (request.first("cseq") or "").partition(" ")
     if not is_number(number) or int(number) >= 2**31:
         raise SipError(400, "cseq does not begin with a number below 2^31", request)

@@ -75,6 +75,8 @@ class Framer:
 
     def _next(self) -> Item | None:
         if self._waiting is None:
+            if not self._buffer:
+                return None
             item = self._between() or self._head()
             if item is not None:
                 return item
@@ -84,6 +86,8 @@ class Framer:
 
     def _between(self) -> Ping | None:
         """Empty lines between messages: two of them are a ping, one is to be passed over (RFC 3261 7.5)."""
+        if not self._buffer.startswith(b"\r"):
+            return None
         if self._pinging and self._buffer.startswith(PONG):
             del self._buffer[: len(PONG)]
             self._searched = 0

@@ -7,6 +7,7 @@ of headers are read in any case and in their compact forms (7.3.3); folded lines
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firmware.sip.errors import SipError
@@ -99,6 +100,14 @@ USUAL = (
 USUAL_NAMES = {name: name.lower() for name in USUAL}
 """Names as nearly everybody writes them, ourselves included: these need no look at each of their characters."""
 
+PLAIN_LINE = re.compile(r"^([A-Za-z-]+):([^\r\n]*)", re.MULTILINE)
+"""A header as nearly everybody writes it: no blank before the colon."""
+
+ECHOED = ("From", "To", "Call-ID", "CSeq")
+"""What a response takes from its request besides Via (RFC 3261 8.2.6.2)."""
+
+_line = "%s: %s".__mod__
+
 
 class Headers:
     """Looking things up in what follows a start line."""
@@ -117,14 +126,23 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""
-        if self.first(name) is None:
+        first = self._first.get(name)
+        if first is None:
             return ()
+        if len(self._first) == len(self.headers):  # nearly always: nothing occurs twice
+            return (first,)
         return tuple([value for key, value in self.headers if key == name])
+
+    def tell(self, names: Iterable[str]) -> bool:
+        """Whether all of these headers are there, and none is empty."""
+        return all(map(self._first.get, names))
 
     def tokens(self, name: str) -> tuple[str, ...]:
         """The comma-separated words of a header."""
-        words = [word.strip() for value in self.all(name) for word in value.split(",")]
-        return tuple(filter(None, words))
+        if name not in self._first:
+            return ()
+        words = ",".join(self.all(name)).split(",")
+        return tuple(filter(None, map(str.strip, words)))
 
     @property
     def body_bytes(self) -> int:
@@ -149,13 +167,15 @@ class SipRequest(Headers):
 
     def received_from(self, peer: str) -> SipRequest:
         """The same request, its topmost Via completed with where it came from (``host:port``)."""
-        headers = self.headers
-        for index, (name, value) in enumerate(headers):
-            if name == "via":
-                via = ("via", received_via(value, peer))
-                changed = (*headers[:index], via, *headers[index + 1 :])
-                return SipRequest(self.method, self.uri, self.version, changed, self.body)
-        return self
+        top = self.first("via")
+        if top is None:
+            return self
+        completed = received_via(top, peer)
+        if completed == top:
+            return self
+        index = self.headers.index(("via", top))
+        changed = (*self.headers[:index], ("via", completed), *self.headers[index + 1 :])
+        return SipRequest(self.method, self.uri, self.version, changed, self.body)
 
 
 @dataclass(frozen=True)
@@ -211,20 +231,40 @@ def _request(start: str, headers: tuple[tuple[str, str], ...]) -> SipRequest:
 
 def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
     """The headers that can be read, and what was wrong with the first that cannot; empty when all is well."""
+    headers, problem = _plain_headers(text), ""
+    if not headers:
+        headers, problem = _any_headers(text)
+    if len(dict(headers)) < len(headers):
+        names = [name for name, _ in headers]
+        repeated = next((name for name in ONCE if names.count(name) > 1), None)
+        if repeated is not None:
+            problem = problem or f"header {repeated} occurs more than once"
+    return headers, problem
+
+
+def _plain_headers(text: str) -> tuple[tuple[str, str], ...]:
+    """The headers, read at one go where nothing is unusual about any of them; nothing where something is."""
+    found = PLAIN_LINE.findall(text)
+    number_of_lines = text.count("\r\n") + 1
+    if len(found) != number_of_lines or number_of_lines > MAX_HEADERS or not text.replace("\r\n", "").isprintable():
+        return ()
+    names, values = zip(*found, strict=True)
+    try:
+        return tuple(zip(map(USUAL_NAMES.__getitem__, names), map(str.strip, values), strict=True))
+    except KeyError:
+        return ()
+
+
+def _any_headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The same, line by line: folded ones, compact forms, rare names, and whatever is no header."""
     headers: list[tuple[str, str]] = []
     problem = ""
     if "\r\n " in text or "\r\n\t" in text:
         text = FOLD.sub(" ", text)
-    lines = text.split("\r\n")
-    plain = len(lines) <= MAX_HEADERS and "".join(lines).isprintable()
-    for line in lines:
-        raw_name, colon, value = line.partition(":")
-        name = USUAL_NAMES.get(raw_name)
-        if plain and name is not None and colon:  # nearly always: what follows would find nothing
-            headers.append((name, value.strip()))
-            continue
+    for line in text.split("\r\n"):
         if not line:
             continue
+        raw_name, colon, value = line.partition(":")
         name = _name(raw_name)
         if not colon or not name:
             problem = problem or "a header line has no name"
@@ -235,11 +275,6 @@ def _headers(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
         if len(headers) >= MAX_HEADERS:
             return tuple(headers), problem or f"more than {MAX_HEADERS} headers"
         headers.append((COMPACT.get(name, name), value.strip()))
-    names = [name for name, _ in headers]
-    if len(set(names)) < len(names):
-        repeated = next((name for name in ONCE if names.count(name) > 1), None)
-        if repeated is not None:
-            problem = problem or f"header {repeated} occurs more than once"
     return tuple(headers), problem
 
 
@@ -263,21 +298,19 @@ def response_bytes(
         headers: What comes behind those.
         reason: Instead of the status's own words: RFC 3261 21.4.1 wants the detail there.
     """
-    lines = [f"SIP/2.0 {status} {reason or REASONS[status]}"]
-    lines += [f"Via: {value}" for value in request.all("via")]
-    for name in ("From", "To", "Call-ID", "CSeq"):
+    told = [("Via", value) for value in request.all("via")]
+    for name in ECHOED:
         value = request.first(USUAL_NAMES[name])
         if value is not None:
-            lines.append(f"{name}: {tagged(value, to_tag) if name == 'To' else value}")
-    lines += [f"{name}: {value}" for name, value in headers]
-    lines += ["Content-Length: 0", "", ""]
-    return "\r\n".join(lines).encode("utf-8")
+            told.append((name, tagged(value, to_tag) if name == "To" else value))
+    lines = (f"SIP/2.0 {status} {reason or REASONS[status]}", *map(_line, told), *map(_line, headers))
+    return "\r\n".join((*lines, "Content-Length: 0", "", "")).encode("utf-8")
 
 
 def received_via(value: str, peer: str) -> str:
     """The topmost Via with where its request really came from: received (RFC 3261 18.2.1) and rport (RFC 3581 4)."""
     top, comma, others = value.partition(",")
-    sent_by, *parameters = [part.strip() for part in top.split(";")]
+    sent_by, *parameters = map(str.strip, top.split(";"))
     host, _, port = peer.rpartition(":")
     asked = [index for index, part in enumerate(parameters) if part.lower() == "rport"]
     for index in asked:

@@ -126,3 +126,36 @@ def test_a_uri_holds_no_blank_of_any_kind_no_quote_and_no_bracket(character: str
     except SipError:
         read = []
     assert (read == [f"sip:a{character}b@box"]) == fits
+
+
+ADDRESSED = st.lists(
+    st.sampled_from(
+        ["<sip:a@box>", '"A, B" ', "<", ">", ";tag=1", ";x", '="a;b"', r'="\""', ",", "Alice ", " ", "=", "é"]
+    )
+)
+
+
+@given(ADDRESSED.map("".join))
+def test_a_plain_address_reads_as_it_would_with_a_blank_that_makes_it_another(text: str) -> None:
+    def read(value: str) -> tuple[Address, ...] | str:
+        try:
+            return addresses_from_header(value)
+        except SipError as error:
+            return str(error)
+
+    assert read(text) == read(f"{text} ")
+
+
+@given(
+    st.lists(st.sampled_from(["a", "é", "@", "box", ":", "5061", "0", ";x=1", "%61", "[::1]", "?y", "-", " "])).map(
+        "".join
+    )
+)
+def test_a_plain_uri_reads_as_it_would_in_another_case(text: str) -> None:
+    def read(value: str) -> tuple[object, ...] | str:
+        try:
+            return uri_from_text(value).key
+        except SipError as error:
+            return str(error)
+
+    assert read(f"sips:{text}") == read(f"SIPS:{text}")

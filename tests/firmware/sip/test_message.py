@@ -180,3 +180,15 @@ def test_what_a_header_may_consist_of_is_decided_character_by_character(raw_name
 def test_a_usual_name_is_read_as_in_any_other_case(name):
     usual, other = (parse_head(f"OPTIONS sip:x SIP/2.0\r\n{each}: 1".encode()) for each in (name, name.swapcase()))
     assert usual.headers == other.headers == ((name.lower(), "1"),)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Via", "To", "CSeq", "Subject"]), st.text(max_size=6)), max_size=5))
+def test_plain_headers_read_as_they_would_with_a_blank_before_the_colon(pairs):
+    def read(colon):
+        lines = [f"{name}{colon}{value}" for name, value in pairs]
+        try:
+            return parse_head("\r\n".join(["OPTIONS sip:x SIP/2.0", *lines]).encode(errors="replace")).headers
+        except SipError as error:
+            return str(error), error.request.headers
+
+    assert read(":") == read(" :")
