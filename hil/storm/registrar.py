@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from board.trace import TraceEvent
 from firmware.kernel import Priority
 from hil.storm.gauge import Gauge, Levels
-from hil.timeline.load import LoadCounter
+from hil.timeline.load import BUCKET_NS, LoadCounter
 
 if TYPE_CHECKING:
     from firmware.kernel import Task
@@ -34,7 +34,7 @@ TURN = "task"
 """Kind of the event with which a turn is over."""
 
 LONGEST_ROW_NS = 10_000_000
-"""Turns that follow one another are reckoned as one up to that length: a tenth of what the load is told by."""
+"""Of turns that follow one another, so much is taken for evenly mixed: a tenth of what the load is told by."""
 
 BATCH = 2_000
 """So many events are reckoned at a time."""
@@ -149,9 +149,9 @@ class RegistrarMeter:
         begins = list(map(times.__getitem__, turns))
         ends = list(map(add, begins, map(values.__getitem__, turns)))
         begin = 0
-        for first, after in _rows(begins, ends):
+        for first, after in _spells(begins, ends, self._zero_ns):
             end = turns[after - 1]
-            # What was looked at before it was known that the row is over was shown before.
+            # What was looked at before it was known that the spell is over was shown before.
             self._show(self._settled + (turns[after] if after < len(turns) else end))
             self._reckon(begins[first], ends[after - 1], kinds[begin:end], values[begin:end])
             begin = end + 1
@@ -267,11 +267,29 @@ class _Names(dict[str, str]):
         return name
 
 
-def _rows(begins: Sequence[int], ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(first, behind the last) of turns that followed one another without a gap, until they are long enough."""
+def _spells(begins: Sequence[int], ends: Sequence[int], zero_ns: int) -> Iterator[tuple[int, int]]:
+    """(first, behind the last) of turns that can be reckoned as one.
+
+    They follow one another without a gap, and lie within one tenth of a second, as loads are told; a row that does not
+    is a spell of its own.
+    """
     gaps = compress(count(1), map(ne, begins[1:], ends))
     for first, stop in pairwise(chain((0,), gaps, (len(begins),))):
-        while first < stop:
-            after = min(bisect_right(ends, begins[first] + LONGEST_ROW_NS, first, stop) + 1, stop)
-            yield first, after
-            first = after
+        edge_ns = _edge_ns(begins[first], zero_ns)
+        row = first
+        while row < stop:
+            after = min(bisect_right(ends, begins[row] + LONGEST_ROW_NS, row, stop) + 1, stop)
+            if ends[after - 1] > edge_ns:
+                if first < row:
+                    yield first, row
+                yield row, after
+                first = after
+                edge_ns = _edge_ns(ends[after - 1], zero_ns)
+            row = after
+        if first < stop:
+            yield first, stop
+
+
+def _edge_ns(time_ns: int, zero_ns: int) -> int:
+    """End of the tenth of a second in which that lies."""
+    return time_ns + BUCKET_NS - (time_ns - zero_ns) % BUCKET_NS
