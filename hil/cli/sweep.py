@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hil.sweep.engine import Engine
+    from hil.sweep.scenario import Scenario
 
 __all__ = ["add_parser"]
 
@@ -25,6 +26,7 @@ MOST_BOARDS = 10_000
 EXAMPLES = """\
 scenarios:
   certificates        a box's life with its certificates: keys, a CA on the card, a connection, a power cycle
+  storm               all phones of a registrar come back after a power cut, as with gatebench storm
   powerloss           every operation on card and flash, cut at every write, under every failure model
   FILE.py:FUNCTION    your own: function(case, bench) gives a mapping of names to numbers and texts
 
@@ -33,6 +35,7 @@ Each scenario has its own options: gatebench sweep certificates --help
 examples:
   gatebench sweep certificates --seeds 0:100 --models ip800,ip305 --keys 1024,2048 --out results.parquet
   gatebench sweep certificates --seeds 0:50 --faults none,pull.toml --out results.csv
+  gatebench sweep storm --seeds 0:20 --keys 1024,2048,4096 --phones 50,200 --mutual true,false --out storms.parquet
   gatebench sweep phones.py:register --seeds 0:20 --set phones=10,100 --cluster tcp://10.0.0.1:8786
   gatebench sweep powerloss --full
 """
@@ -69,14 +72,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(args: argparse.Namespace, parser_class: type[argparse.ArgumentParser]) -> int:
+    from hil.sweep.scenario import BUILT_IN
+
     powerloss = args.scenario == "powerloss"
+    scenario = BUILT_IN.get(args.scenario)
     parser = parser_class(
         prog=f"gatebench sweep {args.scenario}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=POWERLOSS_EXAMPLES if powerloss else GRID_EXAMPLES,
         allow_abbrev=False,
     )
-    (_add_powerloss_options if powerloss else _add_grid_options)(parser)
+    if powerloss:
+        _add_powerloss_options(parser)
+    else:
+        _add_grid_options(parser, scenario)
     try:
         options = parser.parse_args(args.options)
     except SystemExit as exit_:
@@ -87,16 +96,24 @@ def _run(args: argparse.Namespace, parser_class: type[argparse.ArgumentParser]) 
 # -- grids
 
 
-def _add_grid_options(parser: argparse.ArgumentParser) -> None:
+def _add_grid_options(parser: argparse.ArgumentParser, scenario: Scenario | None) -> None:
+    """Those of one of our scenarios, or, without one, of a user's."""
+    from hil.sweep.case import NO_FAULTS, option_of_axis
+
     axes = parser.add_argument_group("the grid")
     axes.add_argument("--seeds", metavar="LIST", default="0:10", help="0:100 (without 100), 1,2,7 (default: 0:10)")
     axes.add_argument("--models", metavar="LIST", default="ip800", help="models, or model files (default: ip800)")
     axes.add_argument("--keys", metavar="LIST", default="1024", help="of 1024, 2048, 4096 (default: 1024)")
     axes.add_argument("--hashes", metavar="LIST", default="SHA256", help="MD5 to SHA512 (default: SHA256)")
-    axes.add_argument("--faults", metavar="LIST", default="none", help="fault plans: TOML files, none (default: none)")
-    axes.add_argument(
-        "--set", metavar="NAME=LIST", action="append", default=[], help="a further axis, for a scenario of your own"
-    )
+    if scenario is None or scenario.faults:
+        axes.add_argument(
+            "--faults", metavar="LIST", default=NO_FAULTS, help="fault plans: TOML files, none (default: none)"
+        )
+    for axis in () if scenario is None else scenario.axes:
+        default = f" (default: {axis.default})" if axis.default else ""
+        axes.add_argument(option_of_axis(axis.name), metavar="LIST", default=axis.default, help=axis.about + default)
+    about = "a further axis, for a scenario of your own" if scenario is None else argparse.SUPPRESS
+    axes.add_argument("--set", metavar="NAME=LIST", action="append", default=[], help=about)
     output = parser.add_argument_group("results")
     output.add_argument("--out", metavar="FILE", type=Path, help=".parquet (needs gatebench[sweep]), .csv or .jsonl")
     output.add_argument("--fresh", action="store_true", help="forget what FILE and its journal hold")
@@ -113,6 +130,7 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
 
 def _sweep(name: str, args: argparse.Namespace) -> int:
     from hil.errors import RackMisuse
+    from hil.sweep.case import NO_FAULTS
     from hil.sweep.grid import grid_from_texts
     from hil.sweep.scenario import scenario_named
     from hil.sweep.session import run_sweep
@@ -129,8 +147,9 @@ def _sweep(name: str, args: argparse.Namespace) -> int:
         models=args.models,
         keys=args.keys,
         hashes=args.hashes,
-        faults=args.faults,
+        faults=args.faults if scenario.faults else NO_FAULTS,
         settings=args.set,
+        own={axis: getattr(args, axis.name) for axis in scenario.axes},
     )
     finished = run_sweep(scenario, grid, _engine(args), out=args.out, fresh=args.fresh, retry_errors=args.retry_errors)
     if finished.results:

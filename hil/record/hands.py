@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
-from board import Model, ModelError, model_named
 from board.cpu import CpuReset
 from board.flash import Tear
-from hil.errors import EnvironmentRefused, PowerLoss
+from hil.errors import PowerLoss
 from hil.gateway import Gateway, Power
 from hil.record.contents import card_from_facts, split, write_chunks
+from hil.record.modelfiles import model_from_facts
 from hil.record.streams import RecordedStream, RepeatedTls, TlsEnds
 
 if TYPE_CHECKING:
@@ -230,39 +228,3 @@ def _error_from(blow: list[Any]) -> BaseException:
     # Of the same name, because the firmware's log tells it.
     likeness: type[BaseException] = type(str(name), (Exception,), {})
     return likeness(text) if text else likeness()
-
-
-def model_facts(model: Model, source: str) -> dict[str, Any]:
-    """What a record keeps of a model: its name, or the files of one of the user's own."""
-    if not source.endswith(".toml"):
-        return {"model": model.name}
-    path = Path(source)
-    table = path.parent / "costs" / f"{model.costs.name}.toml"
-    files = {path.name: path.read_text(encoding="utf-8")}
-    if table.is_file():
-        files[f"costs/{table.name}"] = table.read_text(encoding="utf-8")
-    return {"model": path.name, "files": files}
-
-
-def model_from_facts(facts: Mapping[str, Any]) -> Model:
-    """The model that is meant. EnvironmentRefused when there is none of that name here."""
-    from board.model import model_from_file
-
-    try:
-        if "files" not in facts:
-            return model_named(facts["model"])
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "costs").mkdir()
-            for place, text in facts["files"].items():
-                _below(folder, place).write_text(text, encoding="utf-8")
-            return model_from_file(folder / facts["model"])
-    except ModelError as error:
-        raise EnvironmentRefused(str(error)) from error
-
-
-def _below(folder: Path, place: str) -> Path:
-    path = (folder / place).resolve()
-    if path.parent not in (folder.resolve(), folder.resolve() / "costs"):
-        raise ValueError(f"file {place!r} of a model")
-    return path

@@ -28,8 +28,9 @@ from hil.errors import RackMisuse
 from hil.record.clock import RecordedClock
 from hil.record.contents import CardLedger
 from hil.record.file import BETWEEN, FORMAT, Action, Facts, Record
-from hil.record.hands import blow_from, model_facts
+from hil.record.hands import blow_from
 from hil.record.lan import LanWatch
+from hil.record.modelfiles import model_facts
 from hil.record.streams import RecordedStream, TlsEnds, settings_of
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@
 ``grid``          seeds x models x keys x hashes x fault plans x what a scenario adds
 ``scenario``      what is done in every case: ours by name, a user's from a file
 ``certificates``  ours: a box's life with its certificates
+``storm``         ours: all phones of a registrar come back at once
+``models``        boards by name or by file, and how files reach the workers
 ``work``          what a worker does with a case
 ``engine``        the workers on this machine, and what becomes of one that dies
 ``cluster``       workers elsewhere: Dask

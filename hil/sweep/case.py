@@ -5,15 +5,28 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hil.bench import Bench
 
 if TYPE_CHECKING:
     from hil.gateway import Gateway
+    from hil.sweep.models import ModelFile
 
-__all__ = ["NO_FAULTS", "OUTCOMES", "Case", "CaseBench", "FaultPlan", "Outcome", "Result", "Value", "value_from_text"]
+__all__ = [
+    "NO_FAULTS",
+    "OUTCOMES",
+    "Case",
+    "CaseBench",
+    "FaultPlan",
+    "Measured",
+    "Outcome",
+    "Result",
+    "Value",
+    "option_of_axis",
+    "value_from_text",
+]
 
 Value = int | float | str | bool
 """What a scenario may measure: a cell of a table."""
@@ -43,7 +56,9 @@ class Case:
         hash: of signatures, in the console's spelling: ``SHA256``.
         faults: the fault plan as it was named, or ``none``.
         extra: further axes: (name, value as it was typed).
+        digests: of model files: (axis, what tells their contents apart).
         plan: the fault plan itself.
+        files: the model files themselves, by axis.
     """
 
     scenario: str
@@ -53,7 +68,9 @@ class Case:
     hash: str = "SHA256"
     faults: str = NO_FAULTS
     extra: tuple[tuple[str, str], ...] = ()
+    digests: tuple[tuple[str, str], ...] = ()
     plan: FaultPlan | None = field(default=None, compare=False, repr=False)
+    files: Mapping[str, ModelFile] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Value:
         """The value of a further axis: a number or a truth value where its text is one."""
@@ -76,10 +93,23 @@ class Case:
     def repeat(self) -> str:
         """The command that repeats it exactly."""
         words = ["gatebench", "sweep", self.scenario, "--seeds", str(self.seed), "--models", self.model]
-        words += ["--keys", str(self.key_bits), "--hashes", self.hash, "--faults", self.faults]
+        words += ["--keys", str(self.key_bits), "--hashes", self.hash]
+        if self.faults != NO_FAULTS:
+            words += ["--faults", self.faults]
         for name, text in self.extra:
-            words += ["--set", f"{name}={text}"]
+            # A user's scenario is FILE.py:FUNCTION; further axes of ours are options.
+            words += ["--set", f"{name}={text}"] if ":" in self.scenario else [option_of_axis(name), text]
         return shlex.join(words)
+
+    @property
+    def told(self) -> Case:
+        """The case without what was sent with it: results travel back, and stay, in great numbers."""
+        return self if self.plan is None and not self.files else replace(self, plan=None, files={})
+
+
+def option_of_axis(name: str) -> str:
+    """The option by which an axis of one of our scenarios is given."""
+    return "--" + name.replace("_", "-")
 
 
 class CaseBench(Bench):
@@ -100,6 +130,22 @@ class CaseBench(Bench):
     def plan_was_applied(self) -> bool:
         """Whether the case is the one that its name says."""
         return self._plan is None or bool(self.gateways)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a scenario gives that makes a world of its own, and leaves its case's bench alone.
+
+    Attributes:
+        now_ns: how long it took in that world.
+        digest: of that world's trace.
+        failure: what the device did wrong, where figures are told all the same; empty where it did nothing wrong.
+    """
+
+    values: Mapping[str, Value]
+    now_ns: int
+    digest: str
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

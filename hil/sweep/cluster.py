@@ -6,7 +6,7 @@ busy::
     dask scheduler                                       # on one; tells its address
     dask worker tcp://10.0.0.1:8786 --nworkers auto --nthreads 1     # on all
 
-A scenario's file and fault plans travel with the tasks. Model files do not: name them by a path that every machine has.
+A scenario's file, fault plans and model files travel with the tasks: workers need none of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from importlib import import_module
 from typing import Any
 
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.sweep.case import Case, Result
 from hil.sweep.engine import WorkerDied
 from hil.sweep.scenario import Scenario
@@ -133,8 +133,8 @@ def _require_address(address: str) -> None:
     try:
         socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=ANSWER_S).close()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise EnvironmentRefused(f"cluster {address}: the scheduler does not answer: {reason.lower()}") from error
+        reason = reason_from_oserror(error) if isinstance(error, OSError) else str(error)
+        raise EnvironmentRefused(f"cluster {address}: the scheduler does not answer: {reason}") from error
 
 
 def _distributed() -> Any:

@@ -1,7 +1,8 @@
 """Results as one file: a row per case, a column per axis and per value; Parquet, or CSV or JSON lines by the suffix.
 
-The columns, in this order: the axes, ``outcome``, ``message``, ``virtual_ms``, ``host_s``, ``digest``, ``repeat``, and
-what the scenario measured, in the order in which it first did. A value that a case does not have is null (CSV: empty).
+The columns, in this order: the axes, ``outcome``, ``message``, ``virtual_ms``, ``host_s``, ``digest``, ``repeat``,
+``model_sha256`` where a model file was among the models, and what the scenario measured, in the order in which it first
+did. A value that a case does not have is null (CSV: empty).
 Rows are sorted by their axes; but for ``host_s`` the same sweep gives the same file, whoever ran it.
 """
 
@@ -15,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hil.errors import EnvironmentRefused, RackMisuse
-from hil.sweep.case import Result, Value
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
+from hil.sweep.case import Result, Value, value_from_text
 
 __all__ = ["FORMATS", "require_format", "rows_from_results", "write_results"]
 
@@ -60,6 +61,7 @@ def rows_from_results(results: Iterable[Result]) -> tuple[list[Row], dict[str, t
             "digest": result.digest,
             "repeat": case.repeat,
         }
+        told.update((f"{axis}_sha256", digest) for axis, digest in case.digests)
         for columns, values in ((axes, case.axes), (ours, told), (measured, result.values)):
             _merge(columns, values)
         rows.append({**case.axes, **told, **result.values})
@@ -81,14 +83,21 @@ def write_results(out: Path, results: Iterable[Result], facts: Mapping[str, str]
         FORMATS[out.suffix](draft, rows, columns, facts)
         os.replace(draft, out)
     except OSError as error:
-        raise EnvironmentRefused(f"--out {out}: {error.strerror or error}") from error
+        raise EnvironmentRefused(f"--out {out}: cannot be written: {reason_from_oserror(error)}") from error
     finally:
         draft.unlink(missing_ok=True)
 
 
 def _order(result: Result) -> Any:
     case = result.case
-    return case.scenario, case.model, case.key_bits, case.hash, case.faults, case.extra, case.seed
+    extra = [(name, _rank(text)) for name, text in case.extra]
+    return case.scenario, case.model, case.key_bits, case.hash, case.faults, extra, case.seed
+
+
+def _rank(text: str) -> tuple[bool, Value, str]:
+    """Numbers before texts, and by what they are worth: 50 phones before 200."""
+    value = value_from_text(text)
+    return isinstance(value, str), value, text
 
 
 def _merge(columns: dict[str, type], values: Mapping[str, Value]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-from hil.errors import EnvironmentRefused
+from hil.errors import EnvironmentRefused, reason_from_oserror
 from hil.sweep.case import Case, Result
 from hil.sweep.scenario import Scenario
 from hil.sweep.work import run_cases
@@ -169,6 +170,7 @@ class LocalEngine:
         self._lone: ProcessPoolExecutor | None = None
         self._retired: ProcessPoolExecutor | None = None
         self._given = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def submit(self, scenario: Scenario, cases: Sequence[Case]) -> Future[list[Result]]:
         if self._lone is not None:
@@ -176,7 +178,7 @@ class LocalEngine:
         if self._given >= LIFETIME_CASES * self.workers:
             self._retire()
         if self._pool is None:
-            self._pool = _new_pool(self.workers)
+            self._pool = self._new_pool(self.workers)
         self._given += len(cases)
         return self._pool.submit(run_cases, scenario, cases)
 
@@ -184,7 +186,7 @@ class LocalEngine:
         if self._pool is not None:
             self.close()
         if self._lone is None:
-            self._lone = _new_pool(1)
+            self._lone = self._new_pool(1)
         future = self._lone.submit(run_cases, scenario, [case])
         workers = self._processes()
         try:
@@ -203,6 +205,9 @@ class LocalEngine:
                 pool.shutdown(cancel_futures=True)
         self._pool = self._lone = self._retired = None
         self._given = 0
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def _retire(self) -> None:
         """Lets the workers end when they have done what they were given; the one before has done so long ago."""
@@ -215,7 +220,22 @@ class LocalEngine:
     def _processes(self) -> set[BaseProcess]:
         return set(multiprocessing.active_children()) - self._others
 
+    def _new_pool(self, workers: int) -> ProcessPoolExecutor:
+        if self._folder is None:
+            self._folder = _temporary_folder()
+        # Started anew rather than forked: whatever threads and files this process has, no worker inherits them.
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(workers, spawn, _begin, (self._folder.name,))
 
-def _new_pool(workers: int) -> ProcessPoolExecutor:
-    # Started anew rather than forked: whatever threads and files this process has, no worker inherits them.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), become_worker)
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="gatebench-sweep-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise EnvironmentRefused(f"temporary files of the workers: {reason_from_oserror(error)}") from error
+
+
+def _begin(folder: str) -> None:
+    """What a worker begins with. Its temporary files go when the sweep ends, though it may be killed."""
+    become_worker()
+    tempfile.tempdir = folder

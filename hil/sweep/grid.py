@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from board import Model, ModelError, model_named
-from board.costs import CostTable
 from firmware.x509.key import KEY_BITS
 from firmware.x509.oid import HASHES
-from hil.errors import EnvironmentRefused, RackMisuse
-from hil.sweep.case import NO_FAULTS, Case, FaultPlan
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
+from hil.sweep.case import NO_FAULTS, Case, FaultPlan, option_of_axis
+from hil.sweep.models import MODEL, ModelFile, model_file_from, model_from_text
+from hil.sweep.scenario import Axis
 from hil.sweep.work import RESERVED
 
 __all__ = ["Grid", "grid_from_texts", "seeds_from_text"]
@@ -35,6 +35,8 @@ class Grid:
         faults: plans by name, as they were named.
         extra: further axes by name, their values as they were typed.
         inputs: files that the cases depend on, with what tells their contents apart.
+        files: model files by name, as they were named.
+        model_axes: axes whose values are models.
     """
 
     scenario: str
@@ -45,6 +47,8 @@ class Grid:
     faults: dict[str, FaultPlan | None]
     extra: dict[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    files: dict[str, ModelFile] = field(default_factory=dict)
+    model_axes: tuple[str, ...] = (MODEL,)
 
     def __len__(self) -> int:
         count = len(self.seeds) * len(self.models) * len(self.keys) * len(self.hashes) * len(self.faults)
@@ -57,7 +61,12 @@ class Grid:
         for seed, model, key_bits, hash_, (faults, plan), extra in itertools.product(
             self.seeds, self.models, self.keys, self.hashes, self.faults.items(), extras
         ):
-            yield Case(self.scenario, seed, model, key_bits, hash_, faults, extra, plan)
+            files = self._files(((MODEL, model), *extra)) if self.files else {}
+            digests = tuple((axis, file.sha256) for axis, file in files.items())
+            yield Case(self.scenario, seed, model, key_bits, hash_, faults, extra, digests, plan, files)
+
+    def _files(self, point: Sequence[tuple[str, str]]) -> dict[str, ModelFile]:
+        return {axis: self.files[name] for axis, name in point if axis in self.model_axes and name in self.files}
 
 
 def grid_from_texts(
@@ -69,25 +78,38 @@ def grid_from_texts(
     hashes: str = "SHA256",
     faults: str = NO_FAULTS,
     settings: Sequence[str] = (),
+    own: Mapping[Axis, str | None] | None = None,
 ) -> Grid:
     """The grid of axes as they are typed; files that they name are read.
+
+    Args:
+        settings: axes of a user's scenario, ``name=value,value``.
+        own: axes of one of our scenarios, with their values; None for one that is not there.
 
     Raises:
         RackMisuse: a value is none of its axis, or the grid is too large; the text says which and why.
         EnvironmentRefused: a file cannot be read.
     """
     inputs: dict[str, str] = {}
+    files: dict[str, ModelFile] = {}
+    model_axes = tuple(axis.name for axis in own or {} if axis.models)
+    extra = _extra(settings) | _own(own or {})
+    for axis in model_axes:
+        for name in extra.get(axis, ()):
+            _model(name, files, inputs)
     grid = Grid(
         scenario,
         seeds_from_text(seeds),
-        [_checked_model(name, inputs) for name in _values(models, "--models")],
+        [_model(name, files, inputs) for name in _values(models, "--models")],
         [_key_bits(text) for text in _values(keys, "--keys")],
         [_hash(text) for text in _values(hashes, "--hashes")],
         {name: _plan(name, inputs) for name in _values(faults, "--faults")},
-        _extra(settings),
+        extra,
         inputs,
+        files,
+        (MODEL, *model_axes),
     )
-    slotless = [model for model in grid.models if not _model(model).has_slot]
+    slotless = [model for model in grid.models if not model_from_text(model).has_slot]
     if slotless and any(plan is not None for plan in grid.faults.values()):
         raise RackMisuse(f"--faults {faults}: {slotless[0]} has no card slot")
     if len(grid) > MOST_CASES:
@@ -132,29 +154,13 @@ def _hash(text: str) -> str:
     return text.upper()
 
 
-def _checked_model(name: str, inputs: dict[str, str]) -> str:
-    model = _model(name)
-    if name.endswith(".toml"):
-        # What was read, its cost table included, rather than the file: it is two files, and remarks make no difference.
-        inputs[name] = _fingerprint(f"{_figures(model)}{_figures(model.costs)}".encode())
+def _model(name: str, files: dict[str, ModelFile], inputs: dict[str, str]) -> str:
+    """The model as it was named; its file, where it is one, is read and noted."""
+    file = model_file_from(name)
+    if file is not None:
+        files[name] = file
+        inputs[name] = file.sha256
     return name
-
-
-def _model(name: str) -> Model:
-    if name.endswith(".toml"):
-        from hil.modelfile import model_at
-
-        return model_at(name)
-    try:
-        return model_named(name)
-    except ModelError as error:
-        raise RackMisuse(str(error)) from error
-
-
-def _figures(table: Model | CostTable) -> str:
-    """What a model or a cost table says, without where it was published."""
-    names = [part.name for part in fields(table) if part.compare and part.name not in ("sources", "assumed", "costs")]
-    return repr([(name, getattr(table, name)) for name in names])
 
 
 def _plan(name: str, inputs: dict[str, str]) -> FaultPlan | None:
@@ -165,7 +171,7 @@ def _plan(name: str, inputs: dict[str, str]) -> FaultPlan | None:
     try:
         inputs[name] = _fingerprint(Path(name).read_bytes())
     except OSError as error:
-        raise EnvironmentRefused(f"fault plan {name}: {error.strerror}") from error
+        raise EnvironmentRefused(f"fault plan {name}: {reason_from_oserror(error)}") from error
     plan: FaultPlan = fault_plan_from_file(name)
     return plan
 
@@ -183,6 +189,16 @@ def _extra(settings: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise RackMisuse(f"--set {setting}: {name} is given twice")
         extra[name] = tuple(_values(values, f"--set {name}"))
     return extra
+
+
+def _own(axes: Mapping[Axis, str | None]) -> dict[str, tuple[str, ...]]:
+    """Further axes of one of our scenarios."""
+    found = {}
+    for axis, text in axes.items():
+        if text is not None:
+            # As the scenario spells them: 0.10 and 0.1 are one case.
+            found[axis.name] = tuple(dict.fromkeys(map(axis.checked, _values(text, option_of_axis(axis.name)))))
+    return found
 
 
 def _fingerprint(data: bytes) -> str:

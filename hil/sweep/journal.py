@@ -3,7 +3,7 @@
 ::
 
     results.parquet.journal
-        {"journal": 1, "scenario": "certificates", "code": ...}                       what the results are of
+        {"journal": 2, "scenario": "certificates", "code": ...}                       what the results are of
         {"input": "pull.toml", "sha256": ...}                                         and of which files
         {"seed": 17, "model": "ip305", ..., "outcome": "ok", "values": {...}}         one line per case
         {"seed": 18, "mod                                                             a line that was being written
@@ -24,7 +24,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hil.errors import EnvironmentRefused, RackMisuse
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.sweep.case import OUTCOMES, Case, Result
 from hil.sweep.grid import Grid
 from hil.sweep.scenario import Scenario
@@ -32,7 +32,7 @@ from hil.sweep.work import code_fingerprint
 
 __all__ = ["Journal", "journal_path"]
 
-FORMAT = 1
+FORMAT = 2
 
 SYNC_S = 0.5
 """At most so often is the disk waited for."""
@@ -80,48 +80,57 @@ class Journal:
         }
         try:
             # Closed by close(), and by what follows where that fails.
-            self._file = self.path.open("a+b")
+            # Without a buffer: what a full disk does not take would be tried again at the end, and break that, too.
+            self._file = self.path.open("a+b", buffering=0)
         except OSError as error:
-            raise EnvironmentRefused(f"journal {self.path}: {error.strerror}") from error
+            raise self._refusal(error) from error
         try:
             _lock(self._file.fileno(), self.path)
             if fresh:
                 self._file.truncate(0)
             self._begin(head, grid.inputs)
-        except BaseException:
+        except BaseException as error:
             self._file.close()
+            if isinstance(error, OSError):
+                raise self._refusal(error) from error
             raise
 
     def add(self, results: Iterable[Result]) -> None:
-        """Writes results down."""
-        lines = []
-        for result in results:
-            self.results[result.case] = result
-            lines.append(_line(_json_from_result(result)))
-        if lines:
-            self._write(b"".join(lines))
+        """Writes results down. EnvironmentRefused when the host does not let us; none of them counts then."""
+        batch = list(results)
+        if batch:
+            self._write(b"".join(_line(_json_from_result(result)) for result in batch))
+            self.results.update((result.case, result) for result in batch)
 
     def sync(self) -> None:
         """Waits until all of it is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refusal(error) from error
         self._unsynced_since_s = None
 
     def close(self) -> None:
         """Closes it, with all that there is on the disk."""
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            self.close()
+        except EnvironmentRefused:
+            if error is None:
+                raise  # else something else has been said, and most likely of the same disk
 
     def _begin(self, head: dict[str, Any], inputs: Mapping[str, str]) -> None:
         """Reads what there is, and writes what is missing of the beginning."""
         self._file.seek(0)
-        data = self._file.read()
+        data = self._file.readall()
         lines = data.split(b"\n")[:-1]  # what follows the last line break is a line that was being written
         self._file.truncate(sum(len(line) + 1 for line in lines))
         known: dict[str, str] = {}
@@ -153,9 +162,15 @@ class Journal:
     def _refuse(self, why: str) -> NoReturn:
         raise RackMisuse(f"journal {self.path}: {why}: name another --out, or begin anew with --fresh")
 
+    def _refusal(self, error: OSError) -> EnvironmentRefused:
+        return EnvironmentRefused(f"journal {self.path}: cannot be written: {reason_from_oserror(error)}")
+
     def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise self._refusal(error) from error
         now_s = time.monotonic()
         if self._unsynced_since_s is None:
             self._unsynced_since_s = now_s
@@ -179,7 +194,8 @@ def _json_from_result(result: Result) -> dict[str, Any]:
 def _result_from_json(values: dict[str, Any]) -> Result:
     """KeyError, TypeError or ValueError where it is none."""
     case = {field.name: values.pop(field.name) for field in fields(Case) if field.compare}
-    case["extra"] = tuple((name, text) for name, text in case["extra"])
+    for axes in ("extra", "digests"):
+        case[axes] = tuple((name, text) for name, text in case[axes])
     if values["outcome"] not in OUTCOMES:
         raise ValueError(values["outcome"])
     return Result(Case(**case), **values)

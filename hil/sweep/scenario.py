@@ -26,13 +26,31 @@ from pathlib import Path
 from types import ModuleType
 
 from hil.bench import Bench
-from hil.errors import EnvironmentRefused, RackMisuse
-from hil.sweep.case import Case, Value
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
+from hil.sweep.case import Case, Measured, Value
 
-__all__ = ["BUILT_IN", "Function", "Scenario", "scenario_named"]
+__all__ = ["BUILT_IN", "Axis", "Function", "Scenario", "scenario_named"]
 
-Function = Callable[[Case, Bench], Mapping[str, Value]]
+Function = Callable[[Case, Bench], Mapping[str, Value] | Measured]
 """Runs a case and gives what it measured. An AssertionError is the device's failure, any other exception an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A further axis of one of our scenarios: an option of the command, and a column, of its name.
+
+    Attributes:
+        default: its one value unless told; None for an axis that is not there unless it is given.
+        about: for the command's help.
+        checked: gives a value as the scenario spells it. RackMisuse when it is none.
+        models: whether its values are board models.
+    """
+
+    name: str
+    default: str | None
+    about: str
+    checked: Callable[[str], str]
+    models: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,8 @@ class Scenario:
         source: the text of a user's file; empty for one of ours.
         measures: the values that the summary shows; empty takes the first numbers.
         own_axes: whether it takes axes of its own (``--set``).
+        axes_place: ``module:name`` of its further axes, for one of ours; empty where it has none.
+        faults: whether there is anything in it that a fault plan could break.
         limit_s: host time that a case may take; None for as long as it likes.
     """
 
@@ -53,6 +73,8 @@ class Scenario:
     source: str = ""
     measures: tuple[str, ...] = ()
     own_axes: bool = False
+    axes_place: str = ""
+    faults: bool = True
     limit_s: float | None = None
 
     @property
@@ -67,6 +89,15 @@ class Scenario:
         return function
 
     @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Its further axes, loaded when somebody asks."""
+        if not self.axes_place:
+            return ()
+        place, _, name = self.axes_place.rpartition(":")
+        axes: tuple[Axis, ...] = getattr(importlib.import_module(place), name)
+        return axes
+
+    @property
     def fingerprint(self) -> str:
         """Of a user's file: results of another text are not of this scenario."""
         return hashlib.sha256(self.source.encode()).hexdigest()
@@ -79,6 +110,13 @@ BUILT_IN = {
             "certificates",
             "hil.sweep.certificates:certificates",
             measures=("default_ms", "create_ms", "ca_ms", "issue_ms", "handshake_cpu_ms"),
+        ),
+        Scenario(
+            "storm",
+            "hil.sweep.storm:storm",
+            measures=("all_registered_s", "handshake_p99_ms", "attempts_in_vain", "load_mean_percent"),
+            axes_place="hil.sweep.storm:AXES",
+            faults=False,
         ),
     )
 }
@@ -100,7 +138,7 @@ def scenario_named(text: str) -> Scenario:
     try:
         source = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        reason = reason_from_oserror(error) if isinstance(error, OSError) else "is not UTF-8"
         raise EnvironmentRefused(f"scenario file {path}: {reason}") from error
     # A text is needed to be told from one of ours; an empty file has no function anyway.
     scenario = Scenario(text, f"{path}:{name}", source or "\n", own_axes=True)

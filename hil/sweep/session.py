@@ -75,24 +75,38 @@ def run_sweep(
         done: dict[Case, Result] = {case: known[case] for case in cases if case in known}
         progress = Progress(progress_to or sys.stderr, len(missing), len(done))
         began_s = time.monotonic()
-        interrupted = False
+
+        def keep(batch: list[Result]) -> None:
+            if journal is not None:
+                journal.add(batch)
+            done.update((result.case, result) for result in batch)
+            progress.add(batch)
+
         try:
-            if missing:
-                with closing(make_engine()) as engine:
-                    for batch in results(engine, scenario, missing):
-                        done.update((result.case, result) for result in batch)
-                        if journal is not None:
-                            journal.add(batch)
-                        progress.add(batch)
-        except KeyboardInterrupt:
-            interrupted = True
+            whole = _run(make_engine, scenario, missing, keep)
+            wall_s = time.monotonic() - began_s
+            if journal is not None and out is not None and whole:
+                write_results(out, journal.results.values(), {"gatebench.scenario": scenario.name})
         except EnvironmentRefused as refusal:
-            kept = "" if journal is None else f"; {len(done):,} of {len(cases):,} cases are kept in {journal.path}"
+            kept = ""
+            if journal is not None:
+                kept = f"; {len(done):,} of {len(cases):,} cases are kept in {journal.path}: the same command goes on"
             raise EnvironmentRefused(f"{refusal}{kept}") from refusal
         finally:
             progress.end()
-        wall_s = time.monotonic() - began_s
-        if journal is not None and out is not None and not interrupted:
-            write_results(out, journal.results.values(), {"gatebench.scenario": scenario.name})
         ran = len(done) - len(cases) + len(missing)
-        return Finished([done[case] for case in cases if case in done], ran, wall_s, interrupted)
+        return Finished([done[case] for case in cases if case in done], ran, wall_s, not whole)
+
+
+def _run(
+    make_engine: Callable[[], Engine], scenario: Scenario, cases: list[Case], keep: Callable[[list[Result]], None]
+) -> bool:
+    """Runs cases; ``keep`` hears of each batch of results. False when Ctrl-C ended it."""
+    try:
+        if cases:
+            with closing(make_engine()) as engine:
+                for batch in results(engine, scenario, cases):
+                    keep(batch)
+    except KeyboardInterrupt:
+        return False
+    return True

@@ -84,7 +84,7 @@ def table_text(results: Sequence[Result], measures: Sequence[str]) -> str:
         groups.setdefault(tuple(row.get(name, "") for name in axes), []).append(row)
     for point, group in groups.items():
         outcomes = [row["outcome"] for row in group]
-        line = [*map(str, point), str(len(group)), str(outcomes.count("failed")), str(outcomes.count("error"))]
+        line = [*map(_cell, point), str(len(group)), str(outcomes.count("failed")), str(outcomes.count("error"))]
         for name in shown:
             values = sorted(value for row in group if isinstance(value := row.get(name), (int, float)))
             line += [_number(_rank(values, 0.5)), _number(_rank(values, 0.9))] if values else ["-", "-"]
@@ -133,6 +133,11 @@ def _errors(count: int) -> str:
 def _rank(ordered: Sequence[float], part: float) -> float:
     """A percentile that is a value that occurred (nearest rank)."""
     return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
+
+
+def _cell(value: Value) -> str:
+    """As it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _number(value: float) -> str:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hil.errors import RackMisuse
-from hil.sweep.case import Case, CaseBench, Outcome, Result, Value
+from hil.sweep.case import Case, CaseBench, Measured, Outcome, Result, Value
+from hil.sweep.models import case_here
 from hil.sweep.scenario import Scenario
 
 __all__ = ["RESERVED", "code_fingerprint", "run_case", "run_cases"]
@@ -23,9 +24,10 @@ RESERVED = frozenset(
     (
         *("scenario", "seed", "model", "key_bits", "hash", "faults"),
         *("outcome", "message", "virtual_ms", "host_s", "digest", "repeat"),
+        "model_sha256",
     )
 )
-"""Columns that every sweep has."""
+"""Columns that every sweep has, or may have."""
 
 MESSAGE_CHARACTERS = 4_000
 """A failure quotes the console and the trace; of a scenario's own message no more is kept."""
@@ -53,17 +55,24 @@ def run_case(scenario: Scenario, case: Case) -> Result:
     try:
         with bench, _limited(scenario.limit_s):
             try:
-                values = _checked(scenario.function(case, bench), case)
+                found = scenario.function(case_here(case), bench)
+                own = found if isinstance(found, Measured) else None
+                values = _checked(found if own is None else own.values, case)
                 if not bench.plan_was_applied:
                     raise RackMisuse(f"fault plan {case.faults} was not applied: the scenario made no gateway")
             finally:
                 digest, now_ns = bench.trace.digest(), bench.now_ns
+        if own is not None:
+            digest, now_ns = own.digest, own.now_ns
+            outcome, message = ("failed", own.failure) if own.failure else ("ok", "")
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         outcome, message = _judged(error)
+        if not bench.gateways:
+            digest, now_ns = "", 0  # nothing happened there: it broke off before, or in a world of its own
     return Result(
-        case,
+        case.told,
         outcome,
         message[:MESSAGE_CHARACTERS],
         now_ns / 1e6,

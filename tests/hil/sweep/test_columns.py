@@ -102,7 +102,7 @@ def test_no_draft_is_left_where_writing_fails(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setitem(FORMATS, ".csv", full)
-    with pytest.raises(EnvironmentRefused, match=r"r\.csv: No space left on device"):
+    with pytest.raises(EnvironmentRefused, match=r"r\.csv: cannot be written: no space left on device"):
         write_results(tmp_path / "r.csv", make_results({"x": 1}), {})
     assert list(tmp_path.iterdir()) == []
 

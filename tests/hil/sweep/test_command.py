@@ -125,13 +125,13 @@ def test_an_interrupted_sweep_says_how_it_goes_on(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["certificats"], 2, "scenario 'certificats': must be certificates, or path/to/file.py:function"),
-        (["gone.py:quick"], 3, "scenario file gone.py: No such file or directory"),
+        (["certificats"], 2, "scenario 'certificats': must be certificates, storm, or path/to/file.py:function"),
+        (["gone.py:quick"], 3, "scenario file gone.py: no such file or directory"),
         (["mine.py:gone"], 2, "there is no function 'gone' in mine.py"),
         (["mine.py:quick", "--seeds", "5:1"], 2, "--seeds 5:1: must be N, FIRST:END"),
         (["mine.py:quick", "--keys", "512"], 2, "--keys 512: must be of 1024, 2048, 4096"),
         (["mine.py:quick", "--models", "ip9"], 2, "ip9"),
-        (["mine.py:quick", "--faults", "gone.toml"], 3, "fault plan gone.toml: No such file or directory"),
+        (["mine.py:quick", "--faults", "gone.toml"], 3, "fault plan gone.toml: no such file or directory"),
         (["mine.py:quick", "--jobs", "0"], 2, "'0' is not a number of processes: 1 to 1024"),
         (["mine.py:quick", "--timeout", "0"], 2, "'0' is no time limit: above 0, up to 1000000 s"),
         (["mine.py:quick", "--bogus"], 2, "unrecognized arguments: --bogus (see gatebench sweep mine.py:quick --help)"),

@@ -115,7 +115,7 @@ def test_a_fault_plan_that_is_none_or_is_not_there_is_refused(plan: Path) -> Non
     plan.write_text('[[fault]]\nfault = "flood"\n')
     with pytest.raises(RackMisuse, match=r"pull\.toml"):
         grid_from_texts("s", faults="pull.toml")
-    with pytest.raises(EnvironmentRefused, match=r"fault plan gone\.toml: No such file"):
+    with pytest.raises(EnvironmentRefused, match=r"fault plan gone\.toml: no such file"):
         grid_from_texts("s", faults="gone.toml")
 
 

@@ -152,7 +152,7 @@ def test_two_sweeps_do_not_write_one_journal(grid: Grid, out: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_opened_is_refused(grid: Grid) -> None:
-    with pytest.raises(EnvironmentRefused, match=r"journal gone/results\.csv\.journal: No such file"):
+    with pytest.raises(EnvironmentRefused, match=r"journal gone/results\.csv\.journal: cannot be written: no such file"):
         Journal(Path("gone/results.csv"), scenario_named("mine.py:quick"), grid)
 
 

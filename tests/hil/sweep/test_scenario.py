@@ -42,7 +42,7 @@ def test_a_users_file_may_have_dataclasses_and_import_what_lies_beside_it(mine: 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("certificats", "scenario 'certificats': must be certificates, or path/to/file.py:function"),
+        ("certificats", "scenario 'certificats': must be certificates, storm, or path/to/file.py:function"),
         ("mine.py", r"scenario 'mine\.py': must be"),
         ("mine.py:", r"scenario 'mine\.py:': must be"),
         ("mine.py:no-name", "must be"),
@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_run_is_refused_with_its_error(mine: Path) -> None
 
 
 def test_a_file_that_cannot_be_read_is_refused(mine: Path) -> None:
-    with pytest.raises(EnvironmentRefused, match=r"scenario file gone\.py: No such file"):
+    with pytest.raises(EnvironmentRefused, match=r"scenario file gone\.py: no such file"):
         scenario_named("gone.py:quick")
     mine.write_bytes(b"\xff")
     with pytest.raises(EnvironmentRefused, match="is not UTF-8"):
