@@ -124,7 +124,7 @@ class Box:
         self.peers = PeerJudge(self.trust, hardware.costs, self.now_s, self._peer_judged)
         for name in CLIENT_CERTIFICATE:
             self.settings.register(name, service_fields(name, hardware.model))
-        devices = DeviceList(booked_store)
+        self.devices = devices = DeviceList(booked_store)
         self.registrar = Registrar(
             lambda user, common_name: admitted(devices, user, common_name).hardware_id,
             lambda: kernel.now_ns,
@@ -246,7 +246,7 @@ class Box:
         register_trust(registry, self.x509)
         register_rejected(registry, self.x509, self.rejected)
         register_tls(registry, self.services)
-        register_pbx(registry, DeviceList(self.store))
+        register_pbx(registry, DeviceList(self.store, self.devices.index))
         register_registrations(registry, self.registrar, lambda: self.kernel.now_ns)
         register_status(registry, self.registration, lambda: self.kernel.now_ns)
         register_connect(

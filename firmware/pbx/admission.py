@@ -33,7 +33,7 @@ class Devices(Protocol):
 
     def find(self, hardware_id: str) -> DeviceEntry: ...
 
-    def entries(self) -> list[DeviceEntry]: ...
+    def of(self, name: str) -> list[DeviceEntry]: ...
 
 
 def admitted(devices: Devices, user: str, common_name: str | None) -> DeviceEntry:
@@ -48,7 +48,7 @@ def admitted(devices: Devices, user: str, common_name: str | None) -> DeviceEntr
     own = _own_entry(devices, common_name)
     if own is not None and own.name == user:
         return own
-    entries = [entry for entry in devices.entries() if entry.name == user]
+    entries = devices.of(user)
     for entry in entries:
         if not entry.tls_only:
             return entry

@@ -10,7 +10,7 @@ Revoke List). One stored value per entry, named by its hardware id, so that each
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,11 +51,52 @@ class DeviceEntry:
     """Whether it must come over TLS with a certificate in its name."""
 
 
-class DeviceList:
-    """All device entries of the box."""
+class ObjectIndex:
+    """Entries by object, in memory: who comes without a certificate is looked for by that, and flash reads take time.
 
-    def __init__(self, store: Store) -> None:
+    Shared by all lists of one store, so that what one of them changes, all know.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[str, DeviceEntry]] | None = None
+
+    def of(self, name: str, read: Callable[[], Iterable[DeviceEntry]]) -> list[DeviceEntry]:
+        """An object's entries, in the order of their hardware ids; ``read`` gives all there are, and is called once."""
+        if self._objects is None:
+            entries = list(read())  # which may fail
+            self._objects = {}
+            for entry in entries:
+                self.put(entry)
+        own = self._objects.get(name, {})
+        return [own[hardware_id] for hardware_id in sorted(own)]
+
+    def put(self, entry: DeviceEntry) -> None:
+        """There is a new one."""
+        if self._objects is not None:
+            self._objects.setdefault(entry.name, {})[entry.hardware_id] = entry
+
+    def drop(self, entry: DeviceEntry) -> None:
+        """One is gone."""
+        if self._objects is not None:
+            del self._objects[entry.name][entry.hardware_id]
+            if not self._objects[entry.name]:
+                del self._objects[entry.name]
+
+
+class DeviceList:
+    """All device entries of the box.
+
+    Args:
+        index: that of the others who change the same store; one of its own where nobody else does.
+    """
+
+    def __init__(self, store: Store, index: ObjectIndex | None = None) -> None:
+        self.index = index if index is not None else ObjectIndex()
         self._store = store
+
+    def of(self, name: str) -> list[DeviceEntry]:
+        """Those of one object, in the order of their hardware ids."""
+        return self.index.of(name, self.entries)
 
     def entries(self) -> list[DeviceEntry]:
         """In the order of their hardware ids."""
@@ -80,11 +121,13 @@ class DeviceList:
         if not entry.name.strip():
             raise CommandError("a device entry needs the name of its object")
         self._store.commit({PREFIX + checked: f"{TLS if entry.tls_only else ANY} {entry.name}".encode()})
+        self.index.put(DeviceEntry(checked, entry.name, entry.tls_only))
 
     def remove(self, hardware_id: str) -> DeviceEntry:
         """Ends a device's right to register. CommandError when it has no entry."""
         entry = self.find(hardware_id)
         self._store.commit({PREFIX + entry.hardware_id: None})
+        self.index.drop(entry)
         return entry
 
 

@@ -24,8 +24,8 @@ class FakeDevices:
                 return entry
         raise CommandError("no device entry")
 
-    def entries(self) -> list[DeviceEntry]:
-        return self._entries
+    def of(self, name: str) -> list[DeviceEntry]:
+        return [entry for entry in self._entries if entry.name == name]
 
 
 DEVICES = FakeDevices(ALICE, BOB)
