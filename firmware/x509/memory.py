@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-__all__ = ["forget", "remembered"]
+__all__ = ["Notes", "forget", "remembered"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 _forgetting: list[Callable[[], None]] = []
 
@@ -46,6 +48,30 @@ def remembered(
         return recall
 
     return decorated
+
+
+class Notes(Generic[_K, _V]):
+    """Answers that whoever found them writes down, where only some are worth it: the same rules as for `remembered`.
+
+    Args:
+        entries: How many; the oldest goes first.
+    """
+
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        self._answers: dict[_K, _V] = {}
+        self.get = self._answers.get
+        """``get(question)``: the answer, or None."""
+        _forgetting.append(self._answers.clear)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def put(self, question: _K, answer: _V) -> None:
+        """Writes an answer down."""
+        if len(self._answers) >= self._entries and question not in self._answers:
+            del self._answers[next(iter(self._answers))]
+        self._answers[question] = answer
 
 
 def forget() -> None:

@@ -5,14 +5,14 @@ engine with its message log, the validator as judge, and the accounting of every
 pyOpenSSL with OpenSSL's own verification against a store that holds the same root. They take turns, and medians are
 compared, so that a busy host disturbs all alike.
 
-"ours": peers that were accepted before, whose judgement `PeerJudge` remembers; "first": every peer as if seen for the
+"ours": peers that were accepted before, whose judgement is remembered; "first": every peer as if seen for the
 first time, its certificates read and its path validated by our own code; "1,000": as "ours", with 1,000 entries on the
 trust list instead of one.
 
 The storm: 200 phones, each with a key and certificate of its own from one CA, come to one server for the first time.
 Every phone is a board of its own: contexts, judge and trust list are new, nothing of it is made before the clock runs.
 Bare pyOpenSSL makes a context for every phone, too, from the same bytes; "bare, ready" has them all made beforehand.
-What our process remembers of certificates it has read is thrown away before every storm.
+What our process remembers of certificates it has read and judged is thrown away before every storm.
 
 Targets: at most 1.3 times the bare handshake; at most 1.1 times for 1,000 entries; the storm at most 1.2 times.
 """
@@ -146,7 +146,7 @@ class Ours:
         self, profile: Profile, mutual: bool, bits: int, costs: CostTable, entries: int = 1, *, first: bool = False
     ) -> None:
         peers = PeerJudge(trusting(entries), costs, lambda: NOW_S, lambda *heard: None)
-        self._forget = peers._known.clear if first else int
+        self._forget = memory.forget if first else int
         self._client_check = peers.of_servers("server")
         self._server_check = peers.of_clients(True) if mutual else None
         self._server_credentials = credentials("server", bits)

@@ -8,7 +8,7 @@ import pytest
 
 from firmware.errors import CertificateError
 from firmware.x509 import Certificate, certificate_from_der
-from firmware.x509.memory import forget, remembered
+from firmware.x509.memory import Notes, forget, remembered
 from firmware.x509.work import viewing_work
 
 
@@ -38,6 +38,15 @@ def test_what_is_remembered_stays_within_bounds_of_number_and_length(asked: list
     assert asked == [b"1", b"2", b"3", b"1"]
     assert length(b"long") == length(b"long") == 4
     assert asked[4:] == [b"long", b"long"]
+
+
+def test_notes_are_kept_within_bounds_and_go_with_everything_else() -> None:
+    notes: Notes[str, int] = Notes(2)
+    for number, question in enumerate(("one", "two", "two", "three")):
+        notes.put(question, number)
+    assert [notes.get(question) for question in ("one", "two", "three")] == [None, 2, 3]
+    forget()
+    assert (len(notes), notes.get("three")) == (0, None)
 
 
 def test_an_error_is_found_anew_every_time(root: Certificate) -> None:

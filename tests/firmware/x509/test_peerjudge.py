@@ -8,7 +8,7 @@ import pytest
 
 from firmware.tls import Role
 from firmware.x509 import CertificateOrder, DistinguishedName, key_search, self_signed_certificate
-from firmware.x509.peerjudge import REMEMBERED, PeerJudge
+from firmware.x509.peerjudge import PeerJudge
 from firmware.x509.trust import TrustList
 from firmware.x509.verdict import Reason, Trust
 
@@ -36,7 +36,8 @@ class FakeStore:
 class FakeCosts:
     """Each thing costs another number. Not modelled: sizes."""
 
-    certificate = 7
+    def __init__(self, certificate=7):
+        self.certificate = certificate
 
     def digest(self, algorithm, size_bytes):
         return 11
@@ -59,11 +60,12 @@ def certificate():
 class Court:
     """A judge, its trust list and its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, costs=None) -> None:
         self.trust = TrustList(FakeStore())
         self.now_s = MADE
         self.heard = []
-        self.peers = PeerJudge(self.trust, FakeCosts(), lambda: self.now_s, lambda *what: self.heard.append(what))
+        self.costs = costs or FakeCosts()
+        self.peers = PeerJudge(self.trust, self.costs, lambda: self.now_s, lambda *what: self.heard.append(what))
 
     def judgement(self, certificate, name="gw.example.com"):
         return self.peers.of_servers(name).judge((certificate.der,))
@@ -115,11 +117,27 @@ def test_what_was_accepted_as_server_is_not_therefore_accepted_as_client(court, 
     assert as_client is not as_server
 
 
-def test_what_is_remembered_stays_within_bounds(court, certificate):
+def test_boards_that_trust_the_same_judge_the_same_and_each_is_told_the_price(court, certificate):
+    other = Court(court.costs)
+    for each in (court, other):
+        each.trust.add([certificate])
+    first, second = court.judgement(certificate), other.judgement(certificate)
+    assert second is first
+    assert sum(cycles for _, cycles in second.charges) > 0
+
+
+def test_a_board_that_trusts_others_does_not_hear_what_was_said_elsewhere(court, certificate):
     court.trust.add([certificate])
-    for number in range(3 * REMEMBERED):
-        court.judgement(certificate, f"host{number}.example.com")
-    assert len(court.peers._known) == REMEMBERED
+    assert court.judgement(certificate).ok
+    assert not Court(court.costs).judgement(certificate).ok
+
+
+def test_a_board_with_another_cpu_is_told_its_own_price(court, certificate):
+    slower = Court(FakeCosts(certificate=8))
+    for each in (court, slower):
+        each.trust.add([certificate])
+    assert court.judgement(certificate).charges == (("parse", 7),)
+    assert slower.judgement(certificate).charges == (("parse", 8),)
 
 
 def test_clients_may_or_must_show_a_certificate_and_servers_always_do(court):
