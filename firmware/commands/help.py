@@ -22,7 +22,9 @@ def register_help(registry: Registry) -> None:
         module = registry.module(words[0])
         if len(words) == 1 and module and registry.find(TOP_LEVEL, words[0].lower()) is None:
             return _module(registry, module)
-        return _operation(resolve(registry, " ".join(words)).operation)
+        named = [] if len(words) > 1 else [each for each in registry if each.name == words[0].lower()]
+        # Without its module, a command that is the only one of its name can be asked for all the same.
+        return _operation(named[0] if len(named) == 1 else resolve(registry, " ".join(words)).operation)
 
     def suggest(words: object) -> list[str]:
         return [module.lower() for module in registry.modules] if not words else []
@@ -69,7 +71,7 @@ def _module(registry: Registry, module: str) -> Reply:
 
 
 def _operation(operation: Operation) -> Reply:
-    lines = [operation.usage, f"  {operation.help}"]
+    lines = [*_usage_lines(operation.usage), f"  {operation.help}"]
     parameters = [
         (f"/{parameter.name}" if isinstance(parameter, Option) else parameter.name.upper(), _described(parameter))
         for parameter in operation.parameters
@@ -78,6 +80,16 @@ def _operation(operation: Operation) -> Reply:
     if operation.paste:
         lines.append("  reads pasted text; a line that holds only a dot ends it")
     return Reply("\n".join(lines + [f"  {line}" for line in _table(parameters)]), _data(operation))
+
+
+def _usage_lines(usage: str) -> list[str]:
+    """A usage that fits the terminal, with each option whole."""
+    lines = [""]
+    for part in usage.replace(" [", "\n[").split("\n"):
+        if lines[-1] and len(lines[-1]) + 1 + len(part) > COLUMNS:
+            lines.append("   ")
+        lines[-1] += f" {part}" if lines[-1] else part
+    return lines
 
 
 def _described(parameter: Option | Argument) -> str:

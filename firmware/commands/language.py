@@ -104,7 +104,8 @@ def resolve(registry: Registry, line: str) -> Parsed:
         return Parsed(operation, tuple(words[1:]))
     if module is not None:
         return _resolve_module(registry, words[0], words[1:])
-    raise CommandError(f"unknown command {shown(words[0])}{_meant(words[0], _commands(registry, words[0]))}, try help")
+    meant = _meant(words[0], _commands(registry, words[0]))
+    raise CommandError(f"unknown command {shown(words[0])}{meant or ', try help'}")
 
 
 def _after_mod_cmd(words: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -256,9 +257,9 @@ class _Reader:
 
     def _take_argument(self, word: str) -> None:
         if not self._free:
-            raise CommandError(
-                f"{self._operation.command}: unexpected {shown(word)} (a blank inside a value is written %20)"
-            )
+            takes_values = any(parameter.kind for parameter in self._operation.parameters)
+            hint = " (a blank inside a value is written %20)" if takes_values else ""
+            raise CommandError(f"{self._operation.command}: unexpected {shown(word)}{hint}")
         argument = self._free[0] if self._free[0].rest else self._free.pop(0)
         self._store_argument(argument, value_from_text(word))
 

@@ -251,6 +251,8 @@ def register_config(registry: Registry, settings: Settings) -> None:
             lines += [
                 _unset_line(field) for field in settings.fields(chosen) if field.name not in views[chosen.upper()]
             ]
+        elif not lines:
+            lines = [f"# nothing is set; config show MODULE tells what can be: {', '.join(settings.modules)}"]
         if settings.unwritten:
             lines.append(f"# not written: {', '.join(settings.unwritten)}")
         if settings.inactive:

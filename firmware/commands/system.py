@@ -148,7 +148,9 @@ def _usage_text(data: Mapping[str, Any]) -> str:
     lines = [f"CPU {data['hz'] / 1e6:g} MHz, load {loads}"]
     lines += [f"  {kind:<12} {cycles:>16} cycles" for kind, cycles in data["cycles"].items()]
     lines += ["", *_task_lines(data["tasks"]), ""]
-    lines.append(f"TLS handshakes {data['tls']['handshakes']}, the last took {data['tls']['last_us']} us of CPU time")
+    tls = data["tls"]
+    last = f", the last took {tls['last_us']} us of CPU time" if tls["handshakes"] else ""
+    lines.append(f"TLS handshakes {tls['handshakes']}{last}")
     return "\n".join(lines)
 
 

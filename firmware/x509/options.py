@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from firmware.commands.kinds import Choice, Hex, Number, Text
 from firmware.commands.registry import Call, Option
@@ -13,6 +14,7 @@ from firmware.x509.order import (
     MAX_DNS_NAMES,
     MAX_IP_ADDRESSES,
     MAX_YEARS,
+    REUSE,
     SIGNATURE_CHOICES,
     CertificateOrder,
     order_from_options,
@@ -37,14 +39,17 @@ SUBJECT = tuple(
         ("c", "country, two letters"),
     )
 )
-CA_ORDER = (
-    Option("key", Choice(*KEY_CHOICES), "key pair", default=KEY_CHOICES[0]),
+KEY = Option("key", Choice(*KEY_CHOICES), "key pair", default=KEY_CHOICES[0])
+COMMON = (
     Option("signature", Choice(*SIGNATURE_CHOICES), "hash of the signature", default="SHA256"),
     Option("years", Number(1, MAX_YEARS), "validity in years", default=10),
     *SUBJECT,
 )
+CA_ORDER = (replace(KEY, kind=Choice(*(choice for choice in KEY_CHOICES if choice != REUSE))), *COMMON)
+"""A root CA has a key pair of its own."""
 ORDER = (
-    *CA_ORDER,
+    KEY,
+    *COMMON,
     Option("san-dns", Text(), "DNS alternative name", repeat=MAX_DNS_NAMES),
     Option("san-ip", Text(), "IP alternative name", repeat=MAX_IP_ADDRESSES),
 )

@@ -166,6 +166,10 @@ def test_show_prints_the_commands_that_set_it_and_no_secret(do: Any) -> None:
     assert "hunter2" not in str(reply)
 
 
+def test_show_of_nothing_says_where_to_go_on_in_a_comment(do: Any) -> None:
+    assert do("config show").text == "# nothing is set; config show MODULE tells what can be: NTP, CMD"
+
+
 def test_show_of_a_module_says_what_could_be_set(do: Any) -> None:
     assert do("config show ntp").text.splitlines() == [
         "# /server TEXT",

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from firmware.commands import (
+    Call,
     EventLog,
+    Operation,
     Registry,
+    Reply,
     call_from_line,
     line_from_call,
     register_cpu,
@@ -96,9 +99,31 @@ def test_help_of_a_module_and_of_a_command_say_more(registry: Registry, do: Any)
         do("help x50")
 
 
-def test_help_fits_a_terminal(registry: Registry, do: Any) -> None:
+@pytest.mark.parametrize("line", ["help", "help x509 servercert-create", "help help"])
+def test_help_fits_a_terminal(registry: Registry, do: Any, line: str) -> None:
     register_help(registry)
-    assert all(len(line) <= 80 for line in do("help").text.splitlines())
+    assert all(len(line) <= 80 for line in do(line).text.splitlines())
+
+
+def test_help_keeps_an_option_and_its_value_on_one_line(registry: Registry, do: Any) -> None:
+    register_help(registry)
+    reply = do("help x509 servercert-create")
+    usage = [line for line in reply.text.splitlines() if "[" in line]
+    assert len(usage) > 1
+    assert all(line.count("[") == line.count("]") for line in usage)
+    assert " ".join(line.strip() for line in usage) == reply.data["usage"]
+
+
+def test_a_command_that_is_the_only_one_of_its_name_has_help_without_its_module(registry: Registry, do: Any) -> None:
+    register_help(registry)
+    assert do("help servercert-create").text == do("help x509 servercert-create").text
+    registry.register(Operation("SIP", "connect", "the second of that name", _nothing))
+    with pytest.raises(CommandError, match="unknown command 'connect'"):
+        do("help connect")
+
+
+async def _nothing(call: Call) -> Reply:
+    return Reply()
 
 
 def test_ctime_says_when_nobody_set_the_time(registry: Registry, do: Any, rtc: Any) -> None:
@@ -218,6 +243,19 @@ def test_mips_usage_has_the_promised_shape(registry: Registry, do: Any) -> None:
     assert "load 1 s: 50" in text
     assert [line.split()[:2] for line in text.splitlines() if line.startswith("key ")] == [["key", "background"]]
     assert "key" in do("tasks").text
+
+
+@pytest.mark.parametrize(
+    ("handshakes", "line"),
+    [(0, "TLS handshakes 0"), (2, "TLS handshakes 2, the last took 4711 us of CPU time")],
+)
+def test_mips_usage_tells_of_a_last_handshake_when_there_was_one(
+    registry: Registry, do: Any, handshakes: int, line: str
+) -> None:
+    tls = FakeTls()
+    tls.handshakes = handshakes
+    register_cpu(registry, Kernel(FakeCpu()), tls)  # type: ignore[arg-type]
+    assert do("cpu mips-usage").text.splitlines()[-1] == line
 
 
 def test_what_ended_tasks_used_is_kept_by_name(registry: Registry, do: Any) -> None:
