@@ -140,8 +140,8 @@ class Bench:
             time: as for ``gateway``; None goes on with the saved clock.
 
         Raises:
-            RackMisuse: the file is not a saved gateway, or the flash file is there already.
-            EnvironmentRefused: the file cannot be opened.
+            RackMisuse: the flash file is there already, or the name is taken.
+            EnvironmentRefused: the file cannot be opened, or is not a saved gateway.
         """
         saved = saved_from_file(path)
         if flash is not None and Path(flash).exists():
@@ -152,7 +152,7 @@ class Bench:
             time = "unset" if start_ns is None else lambda: start_ns + self.clock.now_ns
         gateway = Gateway(
             self,
-            self._model(facts.model),
+            saved.model(path),
             bytes.fromhex(facts.mac),
             power=Power(time_source_from(time, self.clock)),
             flash=flash,
@@ -161,7 +161,7 @@ class Bench:
             program=self.program,
             wall_ns=self._wall_ns,
         )
-        self.place(gateway, facts.model)
+        self.place(gateway, saved.model_facts)
         card = saved.ram_card()
         if card is not None:
             gateway.insert_card(card)
@@ -301,6 +301,12 @@ class Bench:
             model: what it was asked for by, or what a record says of that.
         """
         self.gateways.append(gateway)
+        if not isinstance(model, str):
+            gateway.model_facts = model
+        elif model.endswith(".toml"):
+            from hil.record.modelfiles import model_facts
+
+            gateway.model_facts = model = model_facts(gateway.model, model)
         names = (gateway.netbios, gateway.mac.hex("-"), gateway.name)
         self.lan.plug(gateway, names, self.trace.for_board(gateway.name))
         if self.recorder is not None:

@@ -7,7 +7,7 @@ What a network peer or a terminal does is here too, from outside: ``connect`` gi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,8 @@ class Gateway:
             raise RackMisuse(f"factory state {factory!r}: must be one of {', '.join(FACTORIES)}")
         self.bench = bench
         self.model = model
+        self.model_facts: Mapping[str, Any] = {"model": model.name}
+        """Where the model came from: its name, or the files of one of the user's own; ``Bench.place`` says so."""
         self.mac = mac
         self.netbios = netbios(model, mac)
         self.name = _checked_name(bench, self.netbios if name is None else name)
@@ -263,20 +265,23 @@ class Gateway:
     def save(self, path: str | Path) -> None:
         """Writes flash, card, clock and configuration into one file: ``Bench.gateway_from`` starts from it.
 
+        A model of the user's own goes with it, as it was read.
+
         Raises:
             RackMisuse: the card is too large to be saved.
             OSError: the host does not let us.
         """
         facts = Facts(
             format=FORMAT,
-            model=self.model.name,
+            model=self.model_facts["model"],
             mac=self.mac.hex(),
             name=self.name,
             powered=self.powered,
             # The board reads its clock at its CPU's time, which stands still while the CPU idles.
             unix_ns=self.board.rtc.unix_ns() - self.board.cpu.now_ns + self.bench.now_ns if self.powered else None,
         )
-        Saved(facts, self.flash_image, card_bytes(self.card)).to_file(path)
+        files = self.model_facts.get("files", {})
+        Saved(facts, self.flash_image, card_bytes(self.card), files).to_file(path)
 
     def close(self) -> None:
         """Switches it off and closes its flash file and its card."""

@@ -6,6 +6,7 @@
         gateway.json    what it is: model, MAC address, name, clock, whether it had power, format version
         flash.bin       the flash chip, byte by byte: firmware, configuration, variables, keys, certificates
         card.img        the card in its slot, sector by sector; absent when the slot was empty
+        model/          lab.toml and costs/lab.toml, as they were read, of a model of the user's own; absent for ours
 
 It holds what outlives a power cut, and the clock; not RAM: a gateway that is started from it boots. PRIVATE KEYS are in
 it, as they are in the flash itself.
@@ -16,13 +17,18 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from board import Model
 from cfcard import SECTOR_BYTES, CompactFlash, RamDevice
 from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
 FORMAT = 1
+
+MODEL_FOLDER = "model/"
 
 LARGEST_CARD_BYTES = 2 * 1024**3
 """What is read into memory; the cards of this family's time were smaller."""
@@ -37,6 +43,7 @@ class Facts:
 
     format: int
     model: str
+    """Its name; of a model of the user's own, the name of its file."""
     mac: str
     """12 hexadecimal digits."""
     name: str
@@ -52,6 +59,26 @@ class Saved:
     facts: Facts
     flash: bytes
     card: bytes | None
+    model_files: Mapping[str, str] = field(default_factory=dict)
+    """Of a model of the user's own: texts by their place beside each other."""
+
+    @property
+    def model_facts(self) -> dict[str, Any]:
+        """What a bench is told of the model (``hil/record/modelfiles.py``)."""
+        files = {"files": dict(self.model_files)} if self.model_files else {}
+        return {"model": self.facts.model, **files}
+
+    def model(self, path: str | Path) -> Model:
+        """The model, its files read as they were saved.
+
+        EnvironmentRefused, which names the saved gateway's ``path``, when it is none, or not known here.
+        """
+        from hil.record.modelfiles import model_from_facts
+
+        try:
+            return model_from_facts(self.model_facts)
+        except (EnvironmentRefused, OSError, ValueError) as error:
+            raise EnvironmentRefused(f"saved gateway {path}: {error}") from error
 
     def to_file(self, path: str | Path) -> None:
         """Writes it whole or not at all. OSError when the host does not let us."""
@@ -64,6 +91,8 @@ class Saved:
                 _add(archive, "flash.bin", self.flash)
                 if self.card is not None:
                     _add(archive, "card.img", self.card)
+                for name, text in self.model_files.items():
+                    _add(archive, MODEL_FOLDER + name, text.encode())
             os.replace(draft, place)
         finally:
             draft.unlink(missing_ok=True)
@@ -90,7 +119,7 @@ def saved_from_file(path: str | Path) -> Saved:
             card = archive.read("card.img") if "card.img" in archive.namelist() else None
             if card is not None and (not card or len(card) % SECTOR_BYTES):
                 raise ValueError(f"its card has {len(card)} bytes")
-            return Saved(facts, archive.read("flash.bin"), card)
+            return Saved(facts, archive.read("flash.bin"), card, _model_files(archive, facts.model))
     except OSError as error:
         raise EnvironmentRefused(f"saved gateway {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
@@ -116,12 +145,24 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(info, content, compresslevel=COMPRESSION_LEVEL)
 
 
+def _model_files(archive: zipfile.ZipFile, model: str) -> dict[str, str]:
+    """The files of the user's model. ValueError when it is one, and they are not there."""
+    names = [name for name in archive.namelist() if name.startswith(MODEL_FOLDER) and not name.endswith("/")]
+    files = {name.removeprefix(MODEL_FOLDER): archive.read(name).decode() for name in names}
+    # A path in here must not lead to a file of the host's.
+    if (files or model.endswith(".toml")) and model not in files:
+        raise ValueError(f"the file of its model {model!r} is missing")
+    return files
+
+
 def _facts_from_json(content: bytes) -> Facts:
     values = json.loads(content)
     if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']}, this program knows {FORMAT}")
     if set(values) != {field.name for field in fields(Facts)}:
         raise ValueError("its facts are not complete")
+    if not isinstance(values["model"], str):
+        raise ValueError(f"model {values['model']!r}")
     if len(bytes.fromhex(values["mac"])) != 6:
         raise ValueError(f"MAC address {values['mac']!r}")
     return Facts(**values)

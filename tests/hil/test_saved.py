@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from board.model import MODELS
 from hil.bench import Bench
 from hil.errors import EnvironmentRefused, RackMisuse
 from hil.saved import saved_from_file
@@ -73,6 +75,78 @@ def test_the_same_gateway_saves_the_same_bytes(make_fake_bench: Make, saved: Pat
     for name in ("one.zip", "two.zip"):
         make_fake_bench().gateway_from(saved).save(tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A model of the user's own, with a cost table beside it."""
+    folder = tmp_path / "models"
+    (folder / "costs").mkdir(parents=True)
+    table = (MODELS / "costs" / "ppc.toml").read_text().replace('name = "ppc"', 'name = "lab"', 1)
+    (folder / "costs" / "lab.toml").write_text(table)
+    text = (MODELS / "ip800.toml").read_text().replace('name = "ip800"', 'name = "lab"', 1)
+    (folder / "lab.toml").write_text(text.replace('cost_table = "ppc"', 'cost_table = "lab"', 1))
+    return folder / "lab.toml"
+
+
+def test_a_model_of_the_users_own_is_saved_along_and_its_files_are_not_needed_any_more(
+    make_fake_bench: Make, lab: Path, tmp_path: Path
+) -> None:
+    gateway = make_fake_bench().gateway(str(lab))
+    gateway.board.flash.writeblocks(5, b"kept")
+    shutil.rmtree(lab.parent)
+    gateway.save(tmp_path / "one.zip")
+    again = make_fake_bench().gateway_from(tmp_path / "one.zip")
+    assert (again.model, again.model.costs.name) == (gateway.model, "lab")
+    again.save(tmp_path / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_a_record_of_a_saved_gateway_holds_the_users_model_too(
+    make_fake_bench: Make, lab: Path, tmp_path: Path
+) -> None:
+    make_fake_bench().gateway(str(lab)).save(tmp_path / "saved.zip")
+    program = make_fake_bench().program
+    with Bench(3, program=program, record=True) as bench:
+        bench.gateway_from(tmp_path / "saved.zip")
+        bench.run_for(ms=10)
+        bench.save_record(tmp_path / "record.zip")
+    with Bench.repeat_of(tmp_path / "record.zip", program=program) as repeated:
+        assert repeated.gateways[0].model.name == "lab"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: _without(path, "model/lab.toml"), "the file of its model 'lab.toml' is missing"),
+        (lambda path: _with(path, "model/lab.toml", b"\xff"), "is not a saved gateway: 'utf-8' codec"),
+        (lambda path: _with(path, "model/lab.toml", b"name = 1"), "name = 1: must be a text"),
+        (lambda path: _with(path, "model/costs/lab.toml", b"name ="), "is not a TOML file"),
+        (lambda path: _with(path, "model/../evil.toml", b""), r"file '\.\./evil\.toml' of a model"),
+        (lambda path: _with_fact(path, "model", "/etc/lab.toml"), "the file of its model '/etc/lab.toml' is missing"),
+        (lambda path: _with_fact(path, "model", "ip800"), "the file of its model 'ip800' is missing"),
+        (lambda path: _with_fact(path, "model", 7), "model 7"),
+    ],
+)
+def test_a_saved_model_that_will_not_do_is_refused_in_one_line_that_names_the_file(
+    make_fake_bench: Make, lab: Path, tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    saved = tmp_path / "saved.zip"
+    make_fake_bench().gateway(str(lab)).save(saved)
+    damage(saved)
+    bench = make_fake_bench()
+    with pytest.raises(EnvironmentRefused, match=reason) as caught:
+        bench.gateway_from(saved)
+    assert str(saved) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not bench.gateways
+    assert not (tmp_path / "evil.toml").exists()
+
+
+def _with(path: Path, name: str, data: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        content = {entry: archive.read(entry) for entry in archive.namelist()}
+    _written(path, {**content, name: data})
 
 
 def _without(path: Path, name: str) -> None:
