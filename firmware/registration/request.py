@@ -75,8 +75,9 @@ class Register:
     def is_answered_by(self, response: SipResponse) -> bool:
         """Whether a response is to this request (RFC 3261 17.1.3: branch of the topmost Via, method of CSeq)."""
         via = (response.first("via") or "").partition(",")[0]
-        parameters = [part.strip() for part in via.split(";")[1:]]
         number, _, method = (response.first("cseq") or "").partition(" ")
         return (
-            f"branch={MAGIC}{self.branch}" in parameters and number == str(self.cseq) and method.strip() == "REGISTER"
+            f"branch={MAGIC}{self.branch}" in map(str.strip, via.split(";"))
+            and number == str(self.cseq)
+            and method.strip() == "REGISTER"
         )

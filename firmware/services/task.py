@@ -186,6 +186,7 @@ class Services:
         self._tell = teller(kernel)
         self.presented: Credentials | None = None
         """What TLS presents to those who ask for no domain."""
+        self._fitting = 1  # handshakes at once with the key of that
         self._why_not = why_not
         self._say = say
         self._log = log
@@ -221,6 +222,8 @@ class Services:
         credentials = self._credentials()
         self.contexts.clear()
         self.presented = credentials
+        if credentials is not None:
+            self._fitting = handshakes_for_key(self._kernel.cpu.hz, self._costs, credentials.key_bits)
         for service in self.all:
             wanted = (credentials is not None or not service.secure) and service.wanted()
             if wanted and service.listener is None:
@@ -324,10 +327,7 @@ class Services:
 
     def _handshakes(self) -> int:
         """How many phones' handshakes are worked at at once."""
-        configured = int(str(self._setting("SIPS", "handshakes")))
-        if configured or self.presented is None:
-            return configured or 1
-        return handshakes_for_key(self._kernel.cpu.hz, self._costs, self.presented.key_bits)
+        return int(str(self._setting("SIPS", "handshakes"))) or self._fitting
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,7 @@ that comes again after a power cut takes the place of its old self. Others have 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 __all__ = ["Binding", "Bindings"]
@@ -44,6 +44,10 @@ class Binding(NamedTuple):
         return max(0, -((now_ns - self.ends_ns) // 1_000_000_000))
 
 
+NOTHING: Mapping[object, Binding] = {}
+"""What an object has that has none."""
+
+
 class Bindings:
     """All of them. Knows no limit: whoever adds looks at `len` first."""
 
@@ -55,9 +59,13 @@ class Bindings:
     def __len__(self) -> int:
         return self._count
 
+    def find(self, user: str, key: object) -> Binding | None:
+        """The binding that one of the same key would take the place of."""
+        return self._users.get(user, NOTHING).get(key)
+
     def of(self, user: str) -> tuple[Binding, ...]:
         """An object's bindings, oldest first."""
-        return tuple(self._users.get(user, {}).values())
+        return tuple(self._users.get(user, NOTHING).values())
 
     def all(self) -> tuple[Binding, ...]:
         """Everything, by the objects' names."""
@@ -98,10 +106,11 @@ class Bindings:
         return min((each.ends_ns for user in self._users.values() for each in user.values()), default=None)
 
     def _forget(self, user: str, key: object) -> None:
-        contacts = self._users.get(user, {})
-        gone = contacts.pop(key, None)
+        gone = self.find(user, key)
         if gone is None:
             return
+        contacts = self._users[user]
+        del contacts[key]
         if not contacts:
             del self._users[user]
         held = self._flows[gone.flow]

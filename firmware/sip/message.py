@@ -311,12 +311,15 @@ def received_via(value: str, peer: str) -> str:
     """The topmost Via with where its request really came from: received (RFC 3261 18.2.1) and rport (RFC 3581 4)."""
     top, comma, others = value.partition(",")
     sent_by, *parameters = map(str.strip, top.split(";"))
+    named = sent_by.rpartition(" ")[2]
     host, _, port = peer.rpartition(":")
+    true = named in (host, peer) or named.rpartition(":")[0] == host
+    if true and "rport" not in top.lower():  # nearly always: there is nothing to be said
+        return value
     asked = [index for index, part in enumerate(parameters) if part.lower() == "rport"]
     for index in asked:
         parameters[index] = f"rport={port}"
-    named = sent_by.rpartition(" ")[2]
-    if asked or (named not in (host, peer) and named.rpartition(":")[0] != host):
+    if asked or not true:
         parameters = [part for part in parameters if not part.lower().startswith("received=")]
         parameters.append(f"received={host.strip('[]')}")
     return ";".join((sent_by, *parameters)) + comma + others

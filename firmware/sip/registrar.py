@@ -51,6 +51,8 @@ LONGEST_LABEL = 128
 
 LONGEST_CALL_ID = 256
 
+LONELY_ASTERISK = "contact * must be alone and with expires 0"
+
 Admit = Callable[[str, str | None], str]
 """``admit(user, common name of the certificate or None)`` gives the hardware id of the entry that lets it register.
 RequestError when nothing does."""
@@ -141,19 +143,21 @@ class Registrar:
         user, aor = _who(request)
         hardware_id = self._admitted(user, flow)
         now_ns = self._now_ns()
-        self.bindings.remove([each for each in self.bindings.of(user) if each.ends_ns <= now_ns])
-        contacts = [address for value in request.all("contact") for address in _contacts(value)]
-        if any(contact is None for contact in contacts):
-            added, removed = [], self._all_of(user, request, len(contacts))
+        known = self.bindings.of(user)
+        if known and min(binding.ends_ns for binding in known) <= now_ns:
+            self.bindings.remove([binding for binding in known if binding.ends_ns <= now_ns])
+            known = self.bindings.of(user)
+        contacts = _contacts(request)
+        if contacts is None:
+            added, removed = [], _all_of(known, request)
         else:
-            wanted = [contact for contact in contacts if contact is not None]
-            made = [self._binding(request, flow, contact, user, aor, hardware_id, now_ns) for contact in wanted]
+            made = [self._binding(request, flow, each, user, aor, hardware_id, now_ns) for each in contacts]
             added = [binding for binding in made if binding.ends_ns > now_ns]
             removed = [binding for binding in made if binding.ends_ns <= now_ns]
-        self._check_order(user, request, [*added, *removed])
-        self._check_room(user, added)
+        _check_order(known, request, [*added, *removed])
+        self._check_room(known, added)
         self._change(added, removed)
-        return self._answer(request, user, added, now_ns)
+        return self._answer(user, added, now_ns)
 
     def _admitted(self, user: str, flow: Flow) -> str:
         try:
@@ -161,17 +165,11 @@ class Registrar:
         except RequestError as error:
             raise SipError(error.status, str(error)) from None
 
-    def _all_of(self, user: str, request: SipRequest, contacts: int) -> list[Binding]:
-        """``Contact: *``, which stands alone and with ``Expires: 0`` (RFC 3261 10.2.2, 10.3 step 6)."""
-        if contacts != 1 or request.first("expires") != "0":
-            raise SipError(400, "contact * must be alone and with expires 0")
-        return list(self.bindings.of(user))
-
     def _binding(
         self, request: SipRequest, flow: Flow, contact: Address, user: str, aor: str, hardware_id: str, now_ns: int
     ) -> Binding:
         key, labels = _identity(contact)
-        known = next((each for each in self.bindings.of(user) if each.key == key), None)
+        known = self.bindings.find(user, key)
         same = known is not None and known.flow == flow.number
         return Binding(
             user,
@@ -189,19 +187,8 @@ class Registrar:
             now_ns + _expires_s(request, contact) * 1_000_000_000,
         )
 
-    def _check_order(self, user: str, request: SipRequest, touched: list[Binding]) -> None:
-        """A request that was overtaken by a later one changes nothing (RFC 3261 10.3 steps 6 and 7)."""
-        call_id, cseq = request.first("call-id"), cseq_number(request)
-        if len(call_id or "") > LONGEST_CALL_ID:
-            raise SipError(400, f"call-id of {len(call_id or '')} characters, limit {LONGEST_CALL_ID}")
-        keys = {binding.key for binding in touched}
-        for known in self.bindings.of(user):
-            if known.key in keys and known.call_id == call_id and cseq <= known.cseq:
-                raise SipError(400, f"cseq {cseq} is not above {known.cseq}")
-
-    def _check_room(self, user: str, added: list[Binding]) -> None:
-        known = {binding.key for binding in self.bindings.of(user)}
-        new = len({binding.key for binding in added} - known)
+    def _check_room(self, known: tuple[Binding, ...], added: list[Binding]) -> None:
+        new = len({binding.key for binding in added}.difference([binding.key for binding in known]))
         if new and len(known) + new > LARGEST_NUMBER_PER_USER:
             raise SipError(503, f"{len(known)} contacts of this object already, limit {LARGEST_NUMBER_PER_USER}")
         if new and len(self.bindings) + new > LARGEST_NUMBER_OF_BINDINGS:
@@ -214,19 +201,20 @@ class Registrar:
             self.bindings.put(binding)
         if added or len(self.bindings) != before:
             self._tell("binding", len(self.bindings))
-        first_ns = min((binding.ends_ns for binding in added), default=None)
-        if first_ns is not None and (self._next_look_ns is None or first_ns < self._next_look_ns):
-            self.sooner()
+        if added:
+            first_ns = min([binding.ends_ns for binding in added])
+            if self._next_look_ns is None or first_ns < self._next_look_ns:
+                self.sooner()
 
-    def _answer(self, request: SipRequest, user: str, added: list[Binding], now_ns: int) -> tuple[tuple[str, str], ...]:
+    def _answer(self, user: str, added: list[Binding], now_ns: int) -> tuple[tuple[str, str], ...]:
         headers = [
             ("Contact", f"<{binding.contact}>;expires={binding.expires_s(now_ns)}{binding.labels}")
             for binding in self.bindings.of(user)
         ]
         if added:
-            headers.append(("Expires", str(min(binding.expires_s(now_ns) for binding in added))))
-        if any(binding.outbound for binding in added):
-            headers.append(("Require", "outbound"))  # RFC 5626 6: it was done
+            headers.append(("Expires", str(min([binding.expires_s(now_ns) for binding in added]))))
+            if any(binding.outbound for binding in added):
+                headers.append(("Require", "outbound"))  # RFC 5626 6: it was done
         return tuple(headers)
 
 
@@ -275,9 +263,34 @@ def _one(request: SipRequest, name: str) -> Address:
     return found[0]
 
 
-def _contacts(value: str) -> tuple[Address | None, ...]:
-    """The contacts of one header line; None stands for the asterisk."""
-    return (None,) if value.strip() == "*" else addresses_from_header(value)
+def _contacts(request: SipRequest) -> list[Address] | None:
+    """The contacts of a request; None: there is an asterisk among them, in the place of all that are known."""
+    values = request.all("contact")
+    if "*" in values:
+        if values != ("*",):
+            raise SipError(400, LONELY_ASTERISK)
+        return None
+    return [address for value in values for address in addresses_from_header(value)]
+
+
+def _all_of(known: tuple[Binding, ...], request: SipRequest) -> list[Binding]:
+    """``Contact: *``, which stands alone and with ``Expires: 0`` (RFC 3261 10.2.2, 10.3 step 6)."""
+    if request.first("expires") != "0":
+        raise SipError(400, LONELY_ASTERISK)
+    return list(known)
+
+
+def _check_order(known: tuple[Binding, ...], request: SipRequest, touched: list[Binding]) -> None:
+    """A request that was overtaken by a later one changes nothing (RFC 3261 10.3 steps 6 and 7)."""
+    call_id = request.first("call-id") or ""
+    if len(call_id) > LONGEST_CALL_ID:
+        raise SipError(400, f"call-id of {len(call_id)} characters, limit {LONGEST_CALL_ID}")
+    if not known:
+        return
+    cseq, keys = cseq_number(request), {binding.key for binding in touched}
+    for binding in known:
+        if binding.key in keys and binding.call_id == call_id and cseq <= binding.cseq:
+            raise SipError(400, f"cseq {cseq} is not above {binding.cseq}")
 
 
 def _identity(contact: Address) -> tuple[object, str]:

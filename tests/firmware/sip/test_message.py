@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.sip import SipError, SipRequest, SipResponse, parse_head, response_bytes
-from firmware.sip.message import TOKEN, USUAL, received_via, tagged
+from firmware.sip.message import SHOWN, TOKEN, USUAL, received_via, tagged
 
 HEAD = (
     "OPTIONS sip:box.example SIP/2.0\r\n"
@@ -166,7 +166,9 @@ def test_what_a_header_may_consist_of_is_decided_character_by_character(raw_name
     name, _, value = line.partition(":")
     named = bool(name.strip()) and set(name.strip().lower()) <= TOKEN
     clean = all(ord(character) >= 32 or character == "\t" for character in value)
-    problem = f"header {name.strip().lower()} holds control characters" if named else "a header line has no name"
+    problem = (
+        f"header {name.strip().lower()[:SHOWN]} holds control characters" if named else "a header line has no name"
+    )
     found = ""
     try:
         headers = parse_head(f"OPTIONS sip:x SIP/2.0\r\n{raw_name}:{raw_value}".encode()).headers
