@@ -83,12 +83,12 @@ class CardCommands:
         if card.volume is not None:
             with booked(card.kernel, "card"):
                 data |= volume_view(card.volume)
-        return Reply("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in data.items()), data)
+        return Reply("\n".join(f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in data.items()), data)
 
     async def ls(self, call: Call) -> Reply:
         path = call.text("path")
         card = await self._card()
-        with card.use("ls") as volume, booked(card.kernel, "card"):
+        with card.use(f"ls {printable(path)}") as volume, booked(card.kernel, "card"):
             entries = []
             for name, kind, _, size_bytes in volume.ilistdir(path):
                 entries.append({"name": name, "directory": kind == DIRECTORY, "size_bytes": size_bytes})
@@ -124,6 +124,10 @@ class CardCommands:
 def printable(name: str) -> str:
     """A name for a terminal: what a damaged or hostile card has in its names must not move the cursor."""
     return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def _shown(value: object) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def volume_view(volume: Volume) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from firmware.errors import CommandError
 
@@ -25,9 +26,11 @@ class CardFailure(CommandError):
 
 
 def failure_from_oserror(error: OSError, doing: str = "") -> CardFailure:
-    """The sentence for an error of the card or its file system; the device's own words follow in brackets."""
+    """The sentence for an error of the card or its file system; words of the device's own follow in brackets."""
     sentence = SENTENCES.get(error.errno or 0, "card error")
     detail = error.strerror or str(error)
+    if error.errno in SENTENCES and detail.lower() == os.strerror(error.errno).lower():
+        detail = ""  # says it once more
     if error.errno in (errno.ENODEV, errno.ENOMEDIUM):
         sentence = detail or sentence  # the slot knows whether it is empty, or the card another one
     elif detail and detail != sentence:

@@ -111,9 +111,7 @@ class StdioConsole:
                 self._menu.open = False
                 rest.append(byte)
             elif self._menu.open:
-                said = self._menu.choose(chr(byte))
-                if said is not None:
-                    self.say(said)
+                self.say(self._menu.choose(chr(byte)) or "menu closed")
             elif byte == MENU_KEY:
                 self._menu.open = True
                 self.say(self._menu.text())

@@ -267,6 +267,7 @@ def test_the_menu_opens_on_its_key_acts_once_and_says_what_it_did(
     until(user.reads(b"admin\r\npassword: "))
     assert done == ["acted"]
     os.write(user.fd, bytes([MENU_KEY]) + b"?")
+    until(user.reads(b"[gatebench: menu closed]"))
     console.close()
 
 
