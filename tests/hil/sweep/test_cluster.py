@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from board.model import MODELS
 from hil.cli import main
 
 COMMAND = [sys.executable, "-m", "hil", "sweep"]
@@ -73,6 +77,46 @@ def test_a_cluster_gives_what_this_process_gives_and_survives_its_workers(
         "its worker died: SIGSEGV",
         "its worker died: and so did each other that the cluster gave it to",
     ]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, dask: None) -> Iterator[str]:
+    """A cluster of one worker, whose working directory is empty; gives its address."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    told = tmp_path / "scheduler.json"
+    options: Any = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ExitStack() as stack:
+        for part, more in (
+            ("scheduler", ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]),
+            ("worker", ["--nworkers", "1", "--nthreads", "1", "--no-dashboard"]),
+        ):
+            words = [sys.executable, "-m", f"distributed.cli.dask_{part}", *more, "--scheduler-file", str(told)]
+            process = subprocess.Popen(words, **options)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        ends = time.monotonic() + 60
+        while not (told.exists() and told.read_text().endswith("}")):
+            assert time.monotonic() < ends, "no scheduler within 60 s"
+            time.sleep(0.05)
+        yield json.loads(told.read_text())["address"]
+
+
+@pytest.mark.slow
+def test_storms_run_on_workers_that_have_no_model_file(
+    mine: Path, elsewhere: str, fake_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = (MODELS / "ip800.toml").read_text().replace('"ip800"', '"lab"', 1).replace("mhz = 200", "mhz = 400")
+    (mine.parent / "lab.toml").write_text(lab)
+    words = ["storm", "--seeds", "3", "--models", "./lab.toml,ip800", "--phones", "1,2"]
+    monkeypatch.setattr("hil.sweep.engine.LocalEngine", lambda jobs: fake_engine())
+    assert main(["sweep", *words, "--out", "local.jsonl"]) == 0
+    done = subprocess.run(
+        [*COMMAND, *words, "--cluster", elsewhere, "--out", "dask.jsonl"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows("dask.jsonl") == rows("local.jsonl")
+    assert [row["model_sha256"] is None for row in rows("dask.jsonl")] == [False, False, True, True]
 
 
 @pytest.mark.slow

@@ -56,6 +56,23 @@ def test_rows_are_sorted_by_model_key_and_seed_whoever_came_first(make_results: 
     assert [(row["model"], row["seed"]) for row in rows] == [("ip305", 0), ("ip305", 1), ("ip800", 0), ("ip800", 1)]
 
 
+def test_rows_of_a_users_axis_are_sorted_by_what_its_values_are_worth() -> None:
+    texts = ["200", "wide", "9", "50.5", "-1", "true", "1e2"]
+    results = [Result(Case("s", 1, extra=(("phones", text),)), "ok") for text in texts]
+    rows, _ = rows_from_results(results)
+    assert [row["phones"] for row in rows] == [-1, True, 9, 50.5, 100.0, 200, "wide"]
+
+
+def test_what_tells_model_files_apart_comes_after_what_all_rows_have() -> None:
+    results = [
+        Result(Case("s", 1), "ok", values={"x": 1}),
+        Result(Case("s", 1, "./lab.toml", digests=(("model", "abc"),)), "ok", values={"x": 1}),
+    ]
+    rows, columns = rows_from_results(results)
+    assert list(columns) == [*FIXED, *TOLD, "model_sha256", "x"]
+    assert [(row["model"], row.get("model_sha256")) for row in rows] == [("./lab.toml", "abc"), ("ip800", None)]
+
+
 def test_parquet_has_typed_columns_and_nulls(tmp_path: Path, make_results: Any) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     out = tmp_path / "r.parquet"

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from board.model import MODELS
 from hil.cli import main
 from hil.sweep.journal import journal_path
 
@@ -218,8 +219,13 @@ def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path) 
     """Ctrl-C goes to all processes of the terminal: none of them may leave a traceback."""
     Path("hold").touch()
     terminal, inner = pty.openpty()
-    words = [*COMMAND, "mine.py:waits", "--seeds", "0:500", "--jobs", "2", "--out", "r.jsonl"]
-    process = subprocess.Popen(words, stdin=inner, stdout=inner, stderr=inner, start_new_session=True)
+    lab = (MODELS / "ip800.toml").read_text().replace('"ip800"', '"lab"', 1)
+    (mine.parent / "lab.toml").write_text(lab)
+    words = [*COMMAND, "mine.py:waits", "--seeds", "0:500", "--models", "lab.toml", "--jobs", "2", "--out", "r.jsonl"]
+    temporary = mine.parent / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    process = subprocess.Popen(words, stdin=inner, stdout=inner, stderr=inner, start_new_session=True, env=environment)
     os.close(inner)
     journal = journal_path(Path("r.jsonl"))
     _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") == 5)
@@ -230,6 +236,7 @@ def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path) 
     assert "interrupted after 4 of 500 cases; what is done is kept: the same command goes on" in said
     assert "Traceback" not in said
     assert journal.read_bytes().endswith(b"\n")
+    assert list(temporary.iterdir()) == [], "what workers have lying about goes with them"
 
 
 def _all_of(terminal: int) -> str:

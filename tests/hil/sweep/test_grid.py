@@ -137,3 +137,6 @@ def test_the_repeat_command_names_every_axis_and_is_safe_in_a_shell() -> None:
         "gatebench sweep 'my file.py:f' --seeds 17 --models ip305 --keys 2048 --hashes SHA1 "
         "--faults 'a plan.toml' --set 'phones=1;rm'"
     )
+    assert Case("storm", 17, extra=(("phone_key", "2048"),)).repeat == (
+        "gatebench sweep storm --seeds 17 --models ip800 --keys 1024 --hashes SHA256 --phone-key 2048"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from hil.errors import EnvironmentRefused, RackMisuse
+from hil.sweep import columns as columns_module
 from hil.sweep import journal as journal_module
 from hil.sweep.case import Case, Result
 from hil.sweep.grid import Grid, grid_from_texts
@@ -59,7 +61,8 @@ def test_what_is_added_is_there_when_it_is_opened_again(grid: Grid, out: Path, m
 
 
 def test_every_axis_of_a_case_comes_back(grid: Grid, out: Path) -> None:
-    case = Case("mine.py:quick", 9, "ip305", 2048, "SHA1", "pull.toml", (("phones", "10"), ("x", "1.0")))
+    extra, digests = (("phones", "10"), ("x", "1.0")), (("model", "abc"), ("phone_model", "def"))
+    case = Case("mine.py:quick", 9, "lab.toml", 2048, "SHA1", "pull.toml", extra, digests)
     with Journal(out, scenario_named("mine.py:quick"), grid) as journal:
         journal.add([Result(case, "failed", "why\nand where", 1.5, 0.25, "abc", {})])
     with Journal(out, scenario_named("mine.py:quick"), grid) as journal:
@@ -152,8 +155,67 @@ def test_two_sweeps_do_not_write_one_journal(grid: Grid, out: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_opened_is_refused(grid: Grid) -> None:
-    with pytest.raises(EnvironmentRefused, match=r"journal gone/results\.csv\.journal: cannot be written: no such file"):
+    with pytest.raises(EnvironmentRefused, match=r"journal gone/results\.csv\.journal: cannot be written: no such"):
         Journal(Path("gone/results.csv"), scenario_named("mine.py:quick"), grid)
+
+
+class FakeDisk:
+    """A file that takes ``room_bytes`` more, then nothing. Not modelled: space that comes back."""
+
+    def __init__(self, file: Any, room_bytes: int) -> None:
+        self._file = file
+        self.room_bytes = room_bytes
+
+    def write(self, data: bytes) -> int:
+        if not self.room_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = min(len(data), self.room_bytes)
+        self.room_bytes -= taken
+        self._file.write(data[:taken])
+        return taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def test_a_full_disk_is_one_line_that_counts_what_is_kept_and_the_sweep_goes_on_later(
+    sweep: Sweep, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Journal._begin
+
+    def begin_(journal: Any, *arguments: Any) -> None:
+        begin(journal, *arguments)
+        journal._file = FakeDisk(journal._file, 1_000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_begin", begin_)
+        with pytest.raises(EnvironmentRefused) as refusal:
+            sweep("0:30")
+    counted = str(refusal.value).removeprefix(
+        "journal results.jsonl.journal: cannot be written: no space left on device; "
+    )
+    written = journal_path(out).read_bytes().count(b"\n") - 1
+    kept = int(counted.split()[0])
+    assert counted == f"{kept} of 30 cases are kept in results.jsonl.journal: the same command goes on"
+    assert 0 < kept <= written < 30, "of the batch that did not fit there may be a part"
+    assert not journal_path(out).read_bytes().endswith(b"\n"), "the line for which there was no room"
+    assert len(sweep("0:30")) == 30 - written
+    assert [row["seed"] for row in rows(out)] == list(range(30))
+
+
+def test_a_disk_that_is_full_when_the_results_are_to_be_written_loses_none(
+    sweep: Sweep, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *rest: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(columns_module.FORMATS, ".jsonl", full)
+        with pytest.raises(EnvironmentRefused, match=r"--out results.jsonl: .*no space .*; 3 of 3 cases are kept in"):
+            sweep("0:3")
+    assert not out.exists()
+    assert sweep("0:3") == []
+    assert [row["seed"] for row in rows(out)] == [0, 1, 2]
 
 
 def test_errors_are_kept_until_they_are_asked_to_be_tried_again(sweep: Sweep, mine: Path, out: Path) -> None:

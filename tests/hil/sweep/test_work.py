@@ -13,7 +13,7 @@ from board import CpuReset
 from hil.bench import Bench
 from hil.errors import DeviceFailure, RackMisuse
 from hil.sweep import work
-from hil.sweep.case import Case
+from hil.sweep.case import Case, Measured
 from hil.sweep.scenario import Scenario
 from hil.sweep.work import RESERVED, run_case, run_cases
 
@@ -173,8 +173,34 @@ def test_numbers_texts_and_truth_values_fit() -> None:
 def test_every_reserved_name_is_a_column() -> None:
     from hil.sweep.columns import rows_from_results
 
-    _, columns = rows_from_results([outcome_of(lambda case, bench: {})])
+    _, columns = rows_from_results([outcome_of(lambda case, bench: {}, digests=(("model", "d"),))])
     assert set(columns) == RESERVED
+
+
+def test_a_world_of_the_scenarios_own_brings_its_own_time_and_digest() -> None:
+    def builds_one(case: Case, bench: Bench) -> Measured:
+        return Measured({"x": 1}, 2_500_000, "theirs")
+
+    result = outcome_of(builds_one)
+    assert (result.outcome, result.digest, result.virtual_ms, result.values) == ("ok", "theirs", 2.5, {"x": 1})
+
+
+def test_a_failure_may_have_figures() -> None:
+    result = outcome_of(lambda case, bench: Measured({"x": 1}, 0, "d", "too slow"))
+    assert (result.outcome, result.message, result.values) == ("failed", "too slow", {"x": 1})
+
+
+def test_figures_of_a_failure_must_fit_too() -> None:
+    result = outcome_of(lambda case, bench: Measured({"seed": 1}, 5, "d", "too slow"))
+    assert (result.outcome, result.digest, result.virtual_ms) == ("error", "", 0)
+    assert result.message == "value 'seed': every row has a column of that name already"
+
+
+def test_a_world_that_broke_off_elsewhere_has_no_digest() -> None:
+    def breaks(case: Case, bench: Bench) -> Mapping[str, Any]:
+        raise DeviceFailure("a", "b")
+
+    assert (outcome_of(breaks).outcome, outcome_of(breaks).digest) == ("failed", "")
 
 
 class FakePlan:
