@@ -298,7 +298,7 @@ class Box:
             load=self._load_view(),
             card=self._card_view(),
             services=tuple(
-                ServiceView(service.name, service.port, service.running, service.why_off)
+                ServiceView(service.name, service.port, service.running, service.why_off, service.wanted())
                 for service in self.services.all
             ),
             notice=self.notice,

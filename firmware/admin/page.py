@@ -60,7 +60,9 @@ def _header(view: BoxView) -> Markup:
 
 def _service_pill(service: ServiceView) -> Markup:
     state = "on" if service.running else "off"
-    return element("li", service.name, element("span", f" {state}", class_="hidden"), class_=f"pill {state}")
+    colour = "good" if service.running else "bad" if service.wanted else None
+    classes = f"pill {colour}" if colour else "pill"
+    return element("li", service.name, element("span", f" {state}", class_="hidden"), class_=classes)
 
 
 def _main(view: BoxView) -> Markup:
@@ -145,7 +147,7 @@ def _service_state(service: ServiceView) -> Markup:
     if service.running:
         return element("span", "listening", class_="good")
     reason = element("span", f" {service.reason}", class_="muted") if service.reason else None
-    return join(element("span", "off", class_="bad"), reason)
+    return join(element("span", "off", class_="bad" if service.wanted else None), reason)
 
 
 def _load(load: LoadView) -> Markup:

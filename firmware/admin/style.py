@@ -80,9 +80,11 @@ section > .muted { margin: 0 0 .6rem; }
 .pill { padding: .1rem .7rem; border: 1px solid #ffffff55; border-radius: 1rem; font-size: .85rem; }
 .pill::before {
   content: ""; display: inline-block; width: .55em; height: .55em; margin-right: .45em;
-  border-radius: 50%; background: #ff8f86;
+  border-radius: 50%; background: #9aa8b5;
 }
-.pill.on::before { background: #6fd09a; }
+.pill.good, .pill.bad { color: inherit; }
+.pill.good::before { background: #6fd09a; }
+.pill.bad::before { background: #ff8f86; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 footer { padding: .5rem 1rem 2rem; text-align: center; color: var(--muted); font-size: .85rem; }
 @media (min-width: 48rem) and (max-width: 70rem) {

@@ -85,6 +85,8 @@ class ServiceView:
     running: bool
     reason: str = ""
     """Why it does not run."""
+    wanted: bool = True
+    """Whether it is configured to run; one that is not is off, and nothing is wrong with that."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class Service:
         """In two words; empty while it is on."""
         if self.running:
             return ""
-        return "no certificate" if self.secure else "so configured"
+        return "no certificate" if self.secure else "as configured"
 
 
 class Services:

@@ -308,7 +308,7 @@ def test_without_being_told_so_no_gateway_takes_sip_without_tls(office: Office) 
         office.run(office.registrar, f"config change SIP /tcp {value}")
         office.run(office.registrar, "config activate")
         assert (SIP in office.registrar.board.network.ports) is (value == "on")
-    assert "SIP is off: so configured" in office.run(office.registrar, "log").text
+    assert "SIP is off: as configured" in office.run(office.registrar, "log").text
 
 
 # -- many at once

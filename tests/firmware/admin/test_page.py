@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from firmware.admin import CardView, CertificateState, LoadView, entry_from_view, info_page
+from firmware.admin import CardView, CertificateState, LoadView, ServiceView, entry_from_view, info_page
 from firmware.admin.markup import element, join, xml_element
 from firmware.admin.page import duration_words, fingerprint_words, size_words
 
@@ -74,6 +74,17 @@ def test_the_page_shows_the_certificate_with_its_fingerprints(box):
 def test_every_certificate_of_the_chain_can_be_downloaded(box):
     links = [attributes["href"] for attributes in Outline(info_page(box)).all("a")]
     assert links == ["/cert.pem?index=0", "/cert.der?index=0", "/cert.pem?index=1", "/cert.der?index=1"]
+
+
+def test_a_service_that_is_off_as_configured_is_nothing_bad(make_box):
+    def marked(service):
+        page = Outline(info_page(make_box(services=(service,))))
+        assert "off" in page.text
+        (pill,) = (each["class"] for each in page.all("li") if "pill" in (each.get("class") or ""))
+        return pill, "bad" in [each.get("class") for each in page.all("span")]
+
+    assert marked(ServiceView("HTTPS", 443, False, "no certificate")) == ("pill bad", True)
+    assert marked(ServiceView("SIP", 5060, False, "as configured", wanted=False)) == ("pill", False)
 
 
 def test_the_page_shows_load_and_services(box):
