@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -144,18 +144,35 @@ def fake_bench(make_fake_bench: Callable[..., Bench]) -> Bench:
     return make_fake_bench()
 
 
-@pytest.fixture(scope="module")
-def benches_closed() -> Iterator[None]:
-    """Closes every bench that a module's tests have left open: what one forgets complains of its coroutines."""
-    made: list[Bench] = []
-    begin = Bench.__init__
+@pytest.fixture(scope="session")
+def plugin_arguments() -> tuple[str, ...]:
+    """What pytest needs to be told to have our plugin: nothing where it finds it by itself."""
+    found = any(point.name == "gatebench" for point in importlib.metadata.entry_points(group="pytest11"))
+    return () if found else ("-p", "hil.plugin")
 
-    def init(bench: Bench, *arguments: Any, **keywords: Any) -> None:
-        begin(bench, *arguments, **keywords)
-        made.append(bench)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Bench, "__init__", init)
-        yield
-    for bench in made:
-        bench.close()
+@pytest.fixture(scope="session")
+def everything_is_loaded() -> None:
+    """A run inside this process forgets what it imported; modules of C do not stand being imported twice."""
+    with Bench(1, record=True) as bench:
+        gateway = bench.gateway(card="ram")
+        gateway.power_on()
+        gateway.console.login()
+
+
+@pytest.fixture
+def run_pytest(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin_arguments: tuple[str, ...],
+    everything_is_loaded: None,
+) -> Callable[..., pytest.RunResult]:
+    """``run_pytest(source, *arguments)``: runs pytest on a test file. For modules that name the plugin ``pytester``."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester: pytest.Pytester = request.getfixturevalue("pytester")
+
+    def run(source: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(test_it=source)
+        return pytester.runpytest_inprocess(*plugin_arguments, "-W", "error", "--strict-markers", *arguments)
+
+    return run

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hil.bench import Bench
-
 pytest_plugins = ["pytester"]
 
 Run = Callable[..., pytest.RunResult]
 
-INSTALLED = any(point.name == "gatebench" for point in importlib.metadata.entry_points(group="pytest11"))
-"""Whether pytest finds the plugin by itself; else it is named."""
 
-ARGUMENTS = () if INSTALLED else ("-p", "hil.plugin")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _everything_is_loaded() -> None:
-    """A run inside this process forgets what it imported; modules of C do not stand being imported twice."""
-    with Bench(1) as bench:
-        gateway = bench.gateway(card="ram")
-        gateway.power_on()
-        gateway.console.login()
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``run(source, *arguments)``: runs pytest on a test file."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-
-    def go(source: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_it=source)
-        return pytester.runpytest_inprocess(*ARGUMENTS, "-W", "error", "--strict-markers", *arguments)
-
-    return go
-
-
-def test_console_is_logged_in_on_a_booted_board(run: Run) -> None:
-    result = run(
+def test_console_is_logged_in_on_a_booted_board(run_pytest: Run) -> None:
+    result = run_pytest(
         """
         def test_it(bench, board, console):
             assert console.run("ser", check=False).error is None
@@ -53,8 +24,8 @@ def test_console_is_logged_in_on_a_booted_board(run: Run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_card_is_in_the_slot_and_can_be_looked_at(run: Run) -> None:
-    result = run(
+def test_card_is_in_the_slot_and_can_be_looked_at(run_pytest: Run) -> None:
+    result = run_pytest(
         """
         def test_it(card, console):
             assert card.inserted
@@ -66,8 +37,8 @@ def test_card_is_in_the_slot_and_can_be_looked_at(run: Run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_a_marker_chooses_the_board(run: Run) -> None:
-    result = run(
+def test_a_marker_chooses_the_board(run_pytest: Run) -> None:
+    result = run_pytest(
         """
         import pytest
 
@@ -80,8 +51,8 @@ def test_a_marker_chooses_the_board(run: Run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_a_failure_tells_seed_time_last_bytes_and_the_command_that_repeats_it(run: Run) -> None:
-    result = run(
+def test_a_failure_tells_seed_time_last_bytes_and_the_command_that_repeats_it(run_pytest: Run) -> None:
+    result = run_pytest(
         """
         def test_it(board):
             board.console.expect("never said", timeout_ms=25)
@@ -103,12 +74,12 @@ def test_a_failure_tells_seed_time_last_bytes_and_the_command_that_repeats_it(ru
     )
 
 
-def test_any_failure_of_a_test_with_a_bench_tells_it_not_only_the_consoles(run: Run) -> None:
-    result = run("def test_it(bench): assert bench.seed is None")
+def test_any_failure_of_a_test_with_a_bench_tells_it_not_only_the_consoles(run_pytest: Run) -> None:
+    result = run_pytest("def test_it(bench): assert bench.seed is None")
     result.stdout.fnmatch_lines(["*- gatebench -*", "repeat: pytest *"])
 
 
-def test_the_seed_follows_from_the_name_and_can_be_set(run: Run, pytester: pytest.Pytester) -> None:
+def test_the_seed_follows_from_the_name_and_can_be_set(run_pytest: Run, pytester: pytest.Pytester) -> None:
     source = """
         import pathlib
 
@@ -118,7 +89,7 @@ def test_the_seed_follows_from_the_name_and_can_be_set(run: Run, pytester: pytes
                 file.write(f"{bench.seed} {bench.trace.digest()}\\n")
         """
     for arguments in ((), (), ("--gatebench-seed", "5"), ("--gatebench-seed", "5")):
-        run(source, *arguments).assert_outcomes(passed=1)
+        run_pytest(source, *arguments).assert_outcomes(passed=1)
     first, second, third, fourth = (pytester.path / "seeds").read_text().splitlines()
     assert first == second
     assert third == fourth
@@ -126,8 +97,10 @@ def test_the_seed_follows_from_the_name_and_can_be_set(run: Run, pytester: pytes
     assert first != third
 
 
-def test_a_failed_test_leaves_its_artifacts_and_a_passed_one_leaves_none(run: Run, pytester: pytest.Pytester) -> None:
-    result = run(
+def test_a_failed_test_leaves_its_artifacts_and_a_passed_one_leaves_none(
+    run_pytest: Run, pytester: pytest.Pytester
+) -> None:
+    result = run_pytest(
         """
         def test_bad(card, console):
             assert False
@@ -153,8 +126,8 @@ def test_a_failed_test_leaves_its_artifacts_and_a_passed_one_leaves_none(run: Ru
     result.stdout.fnmatch_lines(["left behind: left/test_it.py-test_bad/IP800-06-11-ac.console.log"])
 
 
-def test_what_needs_a_real_board_is_skipped_on_an_emulated_one(run: Run) -> None:
-    result = run(
+def test_what_needs_a_real_board_is_skipped_on_an_emulated_one(run_pytest: Run) -> None:
+    result = run_pytest(
         """
         import pytest
 
@@ -170,17 +143,17 @@ def test_what_needs_a_real_board_is_skipped_on_an_emulated_one(run: Run) -> None
     result.stdout.fnmatch_lines(["SKIPPED*needs a real board*"])
 
 
-def test_the_rack_file_chooses_the_board(run: Run, pytester: pytest.Pytester) -> None:
+def test_the_rack_file_chooses_the_board(run_pytest: Run, pytester: pytest.Pytester) -> None:
     rack = pytester.path / "rack.toml"
     rack.write_text('[board]\nkind = "emulated"\nmodel = "ip305"\n')
     source = "def test_it(rack, board): assert (rack.kind, board.model.name) == ('emulated', 'ip305')"
-    run(source, "--gatebench-rack", str(rack)).assert_outcomes(passed=1)
+    run_pytest(source, "--gatebench-rack", str(rack)).assert_outcomes(passed=1)
 
 
-def test_a_real_board_is_not_supported_so_far_and_says_so(run: Run, pytester: pytest.Pytester) -> None:
+def test_a_real_board_is_not_supported_so_far_and_says_so(run_pytest: Run, pytester: pytest.Pytester) -> None:
     rack = pytester.path / "rack.toml"
     rack.write_text('[board]\nkind = "serial"\nurl = "/dev/ttyUSB0"\n')
-    result = run("def test_it(board): pass", "--gatebench-rack", str(rack), "-rs")
+    result = run_pytest("def test_it(board): pass", "--gatebench-rack", str(rack), "-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*kind serial are not supported*"])
 
@@ -198,17 +171,19 @@ def test_a_real_board_is_not_supported_so_far_and_says_so(run: Run, pytester: py
     ],
 )
 def test_a_rack_file_that_cannot_be_used_is_wrong_usage(
-    run: Run, pytester: pytest.Pytester, content: str | None, reason: str
+    run_pytest: Run, pytester: pytest.Pytester, content: str | None, reason: str
 ) -> None:
     rack = pytester.path / "rack.toml"
     if content is not None:
         rack.write_text(content)
-    result = run("def test_it(rack): pass", "--gatebench-rack", str(rack))
+    result = run_pytest("def test_it(rack): pass", "--gatebench-rack", str(rack))
     assert result.ret != 0
     assert any(reason in line for line in result.outlines + result.errlines)
 
 
-def test_nothing_of_ours_is_loaded_for_tests_that_do_not_ask(pytester: pytest.Pytester) -> None:
+def test_nothing_of_ours_is_loaded_for_tests_that_do_not_ask(
+    pytester: pytest.Pytester, plugin_arguments: tuple[str, ...]
+) -> None:
     root = Path(__file__).parents[2]
     pytester.makepyfile(
         test_it="""
@@ -221,4 +196,4 @@ def test_nothing_of_ours_is_loaded_for_tests_that_do_not_ask(pytester: pytest.Py
     )
     pytester.makeini(f"[pytest]\npythonpath = {root}\n")
     pytester.syspathinsert(root)
-    pytester.runpytest_subprocess(*ARGUMENTS).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*plugin_arguments).assert_outcomes(passed=1)

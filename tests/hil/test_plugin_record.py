@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,11 @@ from pathlib import Path
 import pytest
 
 from hil.artifacts import KEPT, TRACE, prune
-from hil.bench import Bench
 from hil.cli import main
 
 pytest_plugins = ["pytester"]
 
 Run = Callable[..., pytest.RunResult]
-
-INSTALLED = any(point.name == "gatebench" for point in importlib.metadata.entry_points(group="pytest11"))
-
-ARGUMENTS = () if INSTALLED else ("-p", "hil.plugin")
 
 FAILING = """
     def test_bad(card, console):
@@ -30,31 +24,10 @@ FAILING = """
     """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _everything_is_loaded() -> None:
-    """A run inside this process forgets what it imported; modules of C do not stand being imported twice."""
-    with Bench(1, record=True) as bench:
-        gateway = bench.gateway(card="ram")
-        gateway.power_on()
-        gateway.console.login()
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``run(source, *arguments)``: runs pytest on a test file."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-
-    def go(source: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_it=source)
-        return pytester.runpytest_inprocess(*ARGUMENTS, "-W", "error", "--strict-markers", *arguments)
-
-    return go
-
-
 def test_a_failed_test_leaves_its_record_in_the_root_directory_and_names_the_command(
-    run: Run, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+    run_pytest: Run, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run(FAILING)
+    result = run_pytest(FAILING)
     folder = ".gatebench/failures/test_it.py-test_bad"
     result.stdout.fnmatch_lines([f"record: gatebench repeat {folder}/record.zip"])
     assert (pytester.path / ".gatebench" / ".gitignore").read_text().endswith("*\n")
@@ -66,16 +39,16 @@ def test_a_failed_test_leaves_its_record_in_the_root_directory_and_names_the_com
     assert out.rstrip().endswith(", as recorded")
 
 
-def test_a_passed_test_leaves_nothing_at_all(run: Run, pytester: pytest.Pytester) -> None:
-    run("def test_good(console): pass").assert_outcomes(passed=1)
+def test_a_passed_test_leaves_nothing_at_all(run_pytest: Run, pytester: pytest.Pytester) -> None:
+    run_pytest("def test_good(console): pass").assert_outcomes(passed=1)
     assert not (pytester.path / ".gatebench").exists()
 
 
-def test_a_second_failure_takes_the_place_of_the_first(run: Run, pytester: pytest.Pytester) -> None:
-    run(FAILING)
+def test_a_second_failure_takes_the_place_of_the_first(run_pytest: Run, pytester: pytest.Pytester) -> None:
+    run_pytest(FAILING)
     (folder,) = (pytester.path / ".gatebench" / "failures").iterdir()
     assert (folder / "IP800-06-11-ac.flash").exists()
-    run("def test_bad(bench): assert False")
+    run_pytest("def test_bad(bench): assert False")
     assert {path.name for path in folder.iterdir()} == {"record.zip", TRACE}
 
 
@@ -91,20 +64,22 @@ def test_the_default_folder_keeps_the_newest_failures_and_what_is_not_ours(tmp_p
     assert sorted(path.name for path in failures.iterdir()) == ["notes", *(f"test-{n:02}" for n in range(3, KEPT + 3))]
 
 
-def test_a_card_image_takes_no_room_where_it_is_empty(run: Run, pytester: pytest.Pytester) -> None:
-    run("def test_bad(card): assert False")
+def test_a_card_image_takes_no_room_where_it_is_empty(run_pytest: Run, pytester: pytest.Pytester) -> None:
+    run_pytest("def test_bad(card): assert False")
     image = next((pytester.path / ".gatebench").rglob("*.card.img"))
     assert image.stat().st_size == 64 * 1024**2
     assert image.stat().st_blocks * 512 < 2 * 1024**2
 
 
-def test_a_folder_that_cannot_be_made_is_said_and_is_no_second_failure(run: Run, pytester: pytest.Pytester) -> None:
+def test_a_folder_that_cannot_be_made_is_said_and_is_no_second_failure(
+    run_pytest: Run, pytester: pytest.Pytester
+) -> None:
     (pytester.path / ".gatebench").write_text("in the way")
-    result = run(FAILING)
+    result = run_pytest(FAILING)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["not all could be left behind in *"])
 
 
-def test_the_help_says_how_many_failures_are_kept(run: Run) -> None:
-    result = run("", "--help")
+def test_the_help_says_how_many_failures_are_kept(run_pytest: Run) -> None:
+    result = run_pytest("", "--help")
     assert f"keeps the newest {KEPT})" in " ".join(result.stdout.str().split())

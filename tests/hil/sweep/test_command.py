@@ -228,7 +228,7 @@ def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path) 
     process = subprocess.Popen(words, stdin=inner, stdout=inner, stderr=inner, start_new_session=True, env=environment)
     os.close(inner)
     journal = journal_path(Path("r.jsonl"))
-    _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") == 5)
+    _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") == 6)
     os.killpg(process.pid, signal.SIGINT)
     said = _all_of(terminal)
     assert process.wait() == 1

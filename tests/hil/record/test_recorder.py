@@ -6,7 +6,6 @@ import errno
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,52 +23,14 @@ pytestmark = pytest.mark.usefixtures("benches_closed")
 MS = 1_000_000
 
 Check = Callable[[Bench], Bench]
-
-
-@pytest.fixture
-def repeated(tmp_path: Path) -> Check:
-    """``repeated(bench)``: the run so far, done again from a file; it must be the same, event by event."""
-
-    def check(bench: Bench) -> Bench:
-        path = tmp_path / "record.zip"
-        bench.save_record(path)
-        again = Bench.repeat_of(path)
-        assert again.trace.digest() == bench.trace.digest()
-        assert again.now_ns == bench.now_ns
-        for before, after in zip(bench.gateways, again.gateways, strict=True):
-            assert after.console.data == before.console.data
-            assert after.flash_image == before.flash_image
-            assert after.state() == before.state()
-            assert (after.card is None) == (before.card is None)
-            if before.card is not None and after.card is not None:
-                assert CardPort(after.board, after.card).image == CardPort(before.board, before.card).image
-        return again
-
-    return check
-
-
-@pytest.fixture
-def bench() -> Any:
-    with Bench(seed=21, record=True) as made:
-        yield made
-
-
-def booted(bench: Bench, **arguments: Any) -> Gateway:
-    gateway = bench.gateway(**arguments)
-    gateway.power_on()
-    gateway.console.login()
-    return gateway
-
-
-def record_of(bench: Bench) -> Record:
-    assert bench.recorder is not None
-    return bench.recorder.record()
+Boot = Callable[..., Gateway]
+Told = Callable[[Bench], Record]
 
 
 # What comes from outside
 
 
-def test_recording_changes_nothing() -> None:
+def test_recording_changes_nothing(booted: Boot) -> None:
     digests = []
     for record in (False, True):
         with Bench(seed=5, record=record) as bench:
@@ -81,7 +42,7 @@ def test_recording_changes_nothing() -> None:
     assert digests[0] == digests[1]
 
 
-def test_console_and_power_are_repeated(bench: Bench, repeated: Check) -> None:
+def test_console_and_power_are_repeated(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench, factory="upgraded")
     gateway.console.send(b"help\r\x03\xff\x00")
     bench.run_for(ms=3)
@@ -91,7 +52,7 @@ def test_console_and_power_are_repeated(bench: Bench, repeated: Check) -> None:
     repeated(bench)
 
 
-def test_a_repeated_bench_goes_on_as_the_recorded_one(bench: Bench, repeated: Check) -> None:
+def test_a_repeated_bench_goes_on_as_the_recorded_one(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench, card="ram")
     again = repeated(bench)
     for world in (bench, again):
@@ -103,7 +64,7 @@ def test_a_repeated_bench_goes_on_as_the_recorded_one(bench: Bench, repeated: Ch
     assert gateway.console.text == again.gateways[0].console.text
 
 
-def test_a_repetition_is_recorded_in_its_turn(bench: Bench, repeated: Check) -> None:
+def test_a_repetition_is_recorded_in_its_turn(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench, card="ram")
     with TlsClient(gateway.connect(443)) as client:
         client.handshake().request()
@@ -112,7 +73,7 @@ def test_a_repetition_is_recorded_in_its_turn(bench: Bench, repeated: Check) -> 
     repeated(again)
 
 
-def test_cards_come_and_go_with_what_the_host_wrote_on_them(bench: Bench, repeated: Check) -> None:
+def test_cards_come_and_go_with_what_the_host_wrote_on_them(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench)
     port = gateway.insert_card("ram", "4M")
     bench.run_for(ms=300)
@@ -129,7 +90,9 @@ def test_cards_come_and_go_with_what_the_host_wrote_on_them(bench: Bench, repeat
     assert CardPort(again.board, again.card).read_file("/NOTE.TXT") == b"from the host"
 
 
-def test_an_image_file_is_recorded_with_its_content(bench: Bench, repeated: Check, tmp_path: Path) -> None:
+def test_an_image_file_is_recorded_with_its_content(
+    bench: Bench, repeated: Check, tmp_path: Path, booted: Boot
+) -> None:
     path = tmp_path / "card.img"
     card = image_card(path, "1M")
     card.backend.writeblocks(2_047, b"\xa5" * 512)
@@ -141,7 +104,9 @@ def test_an_image_file_is_recorded_with_its_content(bench: Bench, repeated: Chec
     assert CardPort(again.gateways[0].board, again.gateways[0].card).image[-1] == 0xA5
 
 
-def test_a_flash_file_and_a_saved_gateway_begin_with_their_content(repeated: Check, tmp_path: Path) -> None:
+def test_a_flash_file_and_a_saved_gateway_begin_with_their_content(
+    repeated: Check, tmp_path: Path, booted: Boot
+) -> None:
     with Bench(seed=3) as bench:
         gateway = booted(bench, flash=str(tmp_path / "box.flash"), card="ram")
         gateway.console.run("x509 servercert-create /key 1024-bit /dn-cn Kept")
@@ -167,7 +132,7 @@ def test_a_flash_that_was_provisioned_without_power_is_so_again(bench: Bench, re
     repeated(bench)
 
 
-def test_the_button_and_the_wire_are_repeated(bench: Bench, repeated: Check) -> None:
+def test_the_button_and_the_wire_are_repeated(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench)
     gateway.press_button(300)
     gateway.board.button_part.press()
@@ -192,7 +157,7 @@ def test_a_clock_of_the_callers_is_set_to_what_it_was_set_to(repeated: Check) ->
         repeated(bench)
 
 
-def test_connections_are_repeated_with_their_bytes(bench: Bench, repeated: Check) -> None:
+def test_connections_are_repeated_with_their_bytes(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench)
     with gateway.connect(80) as client:
         client.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -207,7 +172,7 @@ def test_connections_are_repeated_with_their_bytes(bench: Bench, repeated: Check
     repeated(bench)
 
 
-def test_tls_clients_are_repeated_by_what_they_do(bench: Bench, repeated: Check) -> None:
+def test_tls_clients_are_repeated_by_what_they_do(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench)
     contexts = (
         None,
@@ -227,7 +192,7 @@ def test_tls_clients_are_repeated_by_what_they_do(bench: Bench, repeated: Check)
 
 
 def test_a_client_that_verifies_or_shows_a_certificate_does_so_again(
-    bench: Bench, repeated: Check, tmp_path: Path
+    bench: Bench, repeated: Check, tmp_path: Path, booted: Boot
 ) -> None:
     gateway = booted(bench)
     anchor = ssl.DER_cert_to_PEM_cert(manufacturer().leaf.der)
@@ -242,7 +207,7 @@ def test_a_client_that_verifies_or_shows_a_certificate_does_so_again(
     repeated(bench)
 
 
-def test_faults_of_the_card_and_what_they_do_are_repeated(bench: Bench, repeated: Check) -> None:
+def test_faults_of_the_card_and_what_they_do_are_repeated(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench, card="ram")
     gateway.faults.arm("error", at=3, probability=0.5)
     gateway.faults.arm("tear-head", at=60)
@@ -259,7 +224,9 @@ def test_faults_of_the_card_and_what_they_do_are_repeated(bench: Bench, repeated
 
 
 @pytest.mark.parametrize("fault", ["cut", "pull"])
-def test_a_fault_that_ends_power_or_card_is_no_action_of_its_own(bench: Bench, repeated: Check, fault: str) -> None:
+def test_a_fault_that_ends_power_or_card_is_no_action_of_its_own(
+    bench: Bench, repeated: Check, fault: str, booted: Boot, record_of: Told
+) -> None:
     gateway = booted(bench, card="ram")
     gateway.faults.arm(fault, at=20)
     gateway.console.send_line("x509 rootca-create /key 1024-bit /dn-cn Broken")
@@ -273,7 +240,7 @@ def test_a_fault_that_ends_power_or_card_is_no_action_of_its_own(bench: Bench, r
 @pytest.mark.parametrize("tear", list(Tear))
 @pytest.mark.parametrize("error", [PowerLoss, RuntimeError, lambda: OSError(errno.EIO, "worn out")])
 def test_a_hook_that_cuts_a_step_of_the_flash_cuts_the_same_one_again(
-    bench: Bench, repeated: Check, tear: Tear, error: Callable[[], BaseException]
+    bench: Bench, repeated: Check, tear: Tear, error: Callable[[], BaseException], booted: Boot
 ) -> None:
     gateway = booted(bench)
     steps = 0
@@ -298,7 +265,7 @@ def test_a_hook_that_cuts_a_step_of_the_flash_cuts_the_same_one_again(
     repeated(bench)
 
 
-def test_the_lan_is_cut_lossy_and_slow_again(bench: Bench, repeated: Check) -> None:
+def test_the_lan_is_cut_lossy_and_slow_again(bench: Bench, repeated: Check, booted: Boot) -> None:
     one, other = booted(bench), booted(bench)
     bench.lan.loss = 0.2
     bench.lan.bandwidth_mbit = 10
@@ -314,7 +281,7 @@ def test_the_lan_is_cut_lossy_and_slow_again(bench: Bench, repeated: Check) -> N
     repeated(bench)
 
 
-def test_a_model_of_the_users_own_comes_with_the_record(bench: Bench, tmp_path: Path) -> None:
+def test_a_model_of_the_users_own_comes_with_the_record(bench: Bench, tmp_path: Path, booted: Boot) -> None:
     from board.model import MODELS
 
     place = tmp_path / "lab.toml"

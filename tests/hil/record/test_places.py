@@ -21,46 +21,14 @@ pytestmark = pytest.mark.usefixtures("benches_closed")
 MS = 1_000_000
 
 Check = Callable[[Bench], Bench]
-
-
-@pytest.fixture
-def repeated(tmp_path: Path) -> Check:
-    """``repeated(bench)``: the run so far, done again from a file; it must be the same, event by event."""
-
-    def check(bench: Bench) -> Bench:
-        path = tmp_path / "record.zip"
-        bench.save_record(path)
-        again = Bench.repeat_of(path)
-        assert again.trace.digest() == bench.trace.digest()
-        assert again.now_ns == bench.now_ns
-        assert [gateway.state() for gateway in again.gateways] == [gateway.state() for gateway in bench.gateways]
-        return again
-
-    return check
-
-
-@pytest.fixture
-def bench() -> Any:
-    with Bench(seed=21, record=True) as made:
-        yield made
-
-
-def booted(bench: Bench, **arguments: Any) -> Gateway:
-    gateway = bench.gateway(**arguments)
-    gateway.power_on()
-    gateway.console.login()
-    return gateway
-
-
-def record_of(bench: Bench) -> Record:
-    assert bench.recorder is not None
-    return bench.recorder.record()
+Boot = Callable[..., Gateway]
+Told = Callable[[Bench], Record]
 
 
 # The place of what was done
 
 
-def test_the_order_of_things_at_one_instant_is_kept(bench: Bench, repeated: Check) -> None:
+def test_the_order_of_things_at_one_instant_is_kept(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench, card="ram")
     for _ in range(40):
         bench.clock.step()
@@ -73,7 +41,9 @@ def test_the_order_of_things_at_one_instant_is_kept(bench: Bench, repeated: Chec
     repeated(bench)
 
 
-def test_alarms_that_a_test_sets_act_at_their_place(bench: Bench, repeated: Check) -> None:
+def test_alarms_that_a_test_sets_act_at_their_place(
+    bench: Bench, repeated: Check, booted: Boot, record_of: Told
+) -> None:
     gateway = booted(bench, card="ram")
 
     def pull() -> None:
@@ -91,7 +61,9 @@ def test_alarms_that_a_test_sets_act_at_their_place(bench: Bench, repeated: Chec
     repeated(bench)
 
 
-def test_what_a_hook_does_in_the_middle_of_an_event_is_done_there_again(bench: Bench, repeated: Check) -> None:
+def test_what_a_hook_does_in_the_middle_of_an_event_is_done_there_again(
+    bench: Bench, repeated: Check, booted: Boot
+) -> None:
     gateway = booted(bench, card="ram")
     writes = 0
 
@@ -108,7 +80,7 @@ def test_what_a_hook_does_in_the_middle_of_an_event_is_done_there_again(bench: B
     repeated(bench)
 
 
-def test_a_predicate_may_act(bench: Bench, repeated: Check) -> None:
+def test_a_predicate_may_act(bench: Bench, repeated: Check, booted: Boot) -> None:
     gateway = booted(bench)
     looks = 0
 
@@ -124,7 +96,7 @@ def test_a_predicate_may_act(bench: Bench, repeated: Check) -> None:
     repeated(bench)
 
 
-def test_what_was_refused_is_not_recorded(bench: Bench, repeated: Check) -> None:
+def test_what_was_refused_is_not_recorded(bench: Bench, repeated: Check, booted: Boot, record_of: Told) -> None:
     gateway = booted(bench)
     before = len(record_of(bench).actions)
     for refused in (gateway.power_on, gateway.remove_card, lambda: gateway.board.press_button(0)):
@@ -160,7 +132,7 @@ def test_how_a_test_drives_the_clock_makes_no_difference_to_the_trace() -> None:
 # Up to any instant
 
 
-def test_it_stops_at_any_instant_and_the_bench_is_what_it_was_then(bench: Bench, tmp_path: Path) -> None:
+def test_it_stops_at_any_instant_and_the_bench_is_what_it_was_then(bench: Bench, tmp_path: Path, booted: Boot) -> None:
     seen: list[tuple[int, int, dict[str, Any]]] = []
 
     def go_on(ms: float) -> None:
@@ -193,7 +165,7 @@ def test_it_stops_at_any_instant_and_the_bench_is_what_it_was_then(bench: Bench,
         assert [event.line() for event in again.trace] == whole[: again.trace.count]
 
 
-def test_an_instant_after_the_end_is_the_end(bench: Bench) -> None:
+def test_an_instant_after_the_end_is_the_end(bench: Bench, booted: Boot, record_of: Told) -> None:
     booted(bench)
     repeat = Repeat(record_of(bench))
     repeat.run(until_ns=10**18)
@@ -213,7 +185,7 @@ def test_only_a_seeded_free_running_bench_can_be_recorded() -> None:
         bench.save_record("nowhere.zip")
 
 
-def test_a_path_is_written_when_the_bench_is_closed(tmp_path: Path) -> None:
+def test_a_path_is_written_when_the_bench_is_closed(tmp_path: Path, booted: Boot) -> None:
     path = tmp_path / "record.zip"
     with Bench(seed=6, record=path) as bench:
         booted(bench)
@@ -227,7 +199,9 @@ def test_a_path_is_written_when_the_bench_is_closed(tmp_path: Path) -> None:
         bench.close()
 
 
-def test_a_program_of_the_tests_own_is_repeated_with_it_at_hand(fake_program: Any, tmp_path: Path) -> None:
+def test_a_program_of_the_tests_own_is_repeated_with_it_at_hand(
+    fake_program: Any, tmp_path: Path, booted: Boot
+) -> None:
     path = tmp_path / "record.zip"
     with Bench(seed=7, program=fake_program, record=path) as bench:
         gateway = booted(bench)
@@ -238,7 +212,7 @@ def test_a_program_of_the_tests_own_is_repeated_with_it_at_hand(fake_program: An
         Bench.repeat_of(path)
 
 
-def test_another_run_is_told_by_its_first_different_event(fake_program: Any) -> None:
+def test_another_run_is_told_by_its_first_different_event(fake_program: Any, booted: Boot, record_of: Told) -> None:
     class Slower(fake_program):  # type: ignore[misc]
         def _shell(self, line: str) -> None:
             super()._shell("say something longer" if line == "say it" else line)
@@ -259,7 +233,9 @@ def test_another_run_is_told_by_its_first_different_event(fake_program: Any) -> 
     assert lines[-1] != record.trace[number - 1]
 
 
-def test_a_difference_beyond_the_kept_trace_is_found_by_digests(fake_program: Any) -> None:
+def test_a_difference_beyond_the_kept_trace_is_found_by_digests(
+    fake_program: Any, booted: Boot, record_of: Told
+) -> None:
     with Bench(seed=7, program=fake_program, record=True) as bench:
         gateway = booted(bench)
         for _ in range(1_200):
@@ -274,7 +250,9 @@ def test_a_difference_beyond_the_kept_trace_is_found_by_digests(fake_program: An
         Repeat(Record(record.facts, actions), program=fake_program).run()
 
 
-def test_a_run_that_goes_on_differently_is_found_by_the_end_at_the_latest(fake_program: Any) -> None:
+def test_a_run_that_goes_on_differently_is_found_by_the_end_at_the_latest(
+    fake_program: Any, booted: Boot, record_of: Told
+) -> None:
     with Bench(seed=7, program=fake_program, record=True) as bench:
         booted(bench)
         record = record_of(bench)
@@ -283,7 +261,7 @@ def test_a_run_that_goes_on_differently_is_found_by_the_end_at_the_latest(fake_p
             Repeat(Record(facts, record.actions), program=fake_program).run()
 
 
-def test_what_is_not_recorded_is_named_among_the_reasons(bench: Bench) -> None:
+def test_what_is_not_recorded_is_named_among_the_reasons(bench: Bench, booted: Boot, record_of: Told) -> None:
     gateway = booted(bench)
     gateway.network.on_connect(lambda stream, host, port: None)
     record = record_of(bench)
