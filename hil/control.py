@@ -29,7 +29,7 @@ import h11
 from board import BoardError
 from cfcard import CompactFlash
 from hil.bridges.outlet import Outlet
-from hil.bridges.tcp import BACKLOG, claimed_socket, url_host
+from hil.bridges.tcp import begin_listening, claimed_socket, url_host
 from hil.cards import card_from_text
 from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.faultplan import fault_plan_from_json, fault_plan_from_toml
@@ -250,7 +250,7 @@ class ControlServer:
         self._face = face
         self._exchanges: set[Exchange] = set()
         self._socket = claimed_socket(address, port)
-        self._socket.listen(BACKLOG)
+        begin_listening(self._socket)
         self.url = f"http://{url_host(address)}:{self._socket.getsockname()[1]}"
         poller.watch(self._socket, READ, self._accept)
 

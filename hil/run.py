@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from board import Ethernet
 from cfcard import Hit, Rule
 from hil.bench import Bench
 from hil.bridges.console import ConsoleHub
@@ -136,7 +137,7 @@ class Run:
         )
         network = gateway.board.network
         for name, board_port in PORTS.items():
-            bridge = PortBridge(self._poller, network, board_port, options.bind, getattr(options, name))
+            bridge = self._port_bridge(network, name, board_port)
             self._stack.callback(bridge.close)
             self._ports[name] = bridge
         by_port = {PORTS[name]: bridge for name, bridge in self._ports.items()}
@@ -145,6 +146,14 @@ class Run:
         self._stack.callback(outbound.close)
         self._stack.callback(Signals(self._poller, self.stop).close)
         return gateway, cards
+
+    def _port_bridge(self, network: Ethernet, name: str, board_port: int) -> PortBridge:
+        port = getattr(self.options, name)
+        try:
+            return PortBridge(self._poller, network, board_port, self.options.bind, port)
+        except EnvironmentRefused as error:
+            hint = f", --{name} 0 takes a free port" if port else ""
+            raise EnvironmentRefused(f"{error}{hint}") from error
 
     def _tell_fault(self, hit: Hit) -> None:
         where = "" if hit.sector is None else f", sector {hit.sector}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from hil.bridges.console import ConsoleHub
 from hil.bridges.outlet import Outlet
-from hil.bridges.tcp import BACKLOG, claimed_socket, url_host
+from hil.bridges.tcp import begin_listening, claimed_socket, url_host
 from hil.poller import READ, Poller
 
 READ_BYTES = 4096
@@ -107,7 +107,7 @@ class SocketConsole:
         self._client_class = client_class
         self._clients: set[SocketClient] = set()
         self._socket = claimed_socket(address, port)
-        self._socket.listen(BACKLOG)
+        begin_listening(self._socket)
         self.port: int = self._socket.getsockname()[1]
         self.host_port = f"{url_host(address)}:{self.port}"
         poller.watch(self._socket, READ, self._accept)

@@ -45,9 +45,10 @@ def bound_socket(address: str, port: int) -> socket.socket:
 
 
 def claimed_socket(address: str, port: int) -> socket.socket:
-    """As ``bound_socket``, and sure that nobody else has the port; with 0, any that is free.
+    """As ``bound_socket``, and sure that nobody else has the port, or gets it; with 0, any that is free.
 
-    Two sockets that both allow reuse may be bound to one port as long as neither listens, so listen for a moment.
+    Two sockets that both allow reuse may be bound to one port as long as neither listens, so listen for a moment. What
+    listens is to be begun with ``begin_listening``.
     """
     made = bound_socket(address, port)
     if not port:
@@ -63,11 +64,20 @@ def claimed_socket(address: str, port: int) -> socket.socket:
     return deaf_socket(made)
 
 
+def begin_listening(deaf: socket.socket) -> None:
+    """Lets connections in. OSError when the host does not let us after all."""
+    # Allowed again: connections of the port's past may not be quite over.
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    deaf.listen(BACKLOG)
+
+
 def deaf_socket(listening: socket.socket) -> socket.socket:
     """Ends the listening and keeps the port: connections are refused, and nobody else gets it."""
     try:
         # Linux: back to bound, and ready to listen again.
         listening.shutdown(socket.SHUT_RDWR)
+        # Another run's socket, which allows reuse, would be bound to the port beside one that does so and is deaf.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError:
         address, port = listening.getsockname()[:2]
         listening.close()
@@ -105,7 +115,7 @@ class PortBridge:
     def follow(self, listening: bool) -> None:
         """The board has begun, or ended, to listen."""
         if listening and not self.listening:
-            self._socket.listen(BACKLOG)
+            begin_listening(self._socket)
             self.listening = True
             self._poller.watch(self._socket, READ, self._accept)
         elif self.listening and not listening:

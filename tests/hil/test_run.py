@@ -149,7 +149,9 @@ def test_the_host_refusing_is_one_line_and_exit_code_3(runs: Runs, tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         code, err = runs.refused(*ANY_PORTS, "--tcp-console", port)
+        _, hinted = runs.refused(*ANY_PORTS, "--http", port)
     assert (code, err.splitlines()[-1]) == (3, f"gatebench: cannot use 127.0.0.1:{port}: address already in use")
+    assert hinted == f"gatebench: cannot use 127.0.0.1:{port}: address already in use, --http 0 takes a free port\n"
     (tmp_path / "short.flash").write_bytes(b"\xff" * 100)
     code, err = runs.refused(*ANY_PORTS, "--flash", str(tmp_path / "short.flash"))
     assert code == 3

@@ -124,6 +124,27 @@ def test_a_port_that_somebody_has_is_refused_with_address_and_port(poller: Polle
             PortBridge(poller, network, 443, LOOPBACK, port)
 
 
+def test_a_port_is_nobody_elses_while_the_board_does_not_listen(
+    poller: Poller, network: Ethernet, server: FakeServer, bridge: PortBridge
+) -> None:
+    for _ in range(2):
+        with pytest.raises(EnvironmentRefused, match=rf":{bridge.port}: address already in use"):
+            PortBridge(poller, network, 443, LOOPBACK, bridge.port)
+        server.listen()
+        server.stop()
+
+
+def test_a_port_listens_again_though_connections_of_its_past_are_not_quite_over(
+    server: FakeServer, bridge: PortBridge, until: Until
+) -> None:
+    for count in range(1, 4):
+        server.listen()
+        with socket.create_connection((LOOPBACK, bridge.port), timeout=1):
+            until(lambda count=count: len(server.streams) == count)  # type: ignore[misc]
+            server.streams[-1].close()  # the end that closes first is the one that waits
+        server.stop()
+
+
 def test_an_address_that_is_not_ours_is_refused() -> None:
     with pytest.raises(EnvironmentRefused, match=r"cannot use 192\.0\.2\.1:0"):
         claimed_socket("192.0.2.1", 0)
