@@ -29,7 +29,7 @@ from functools import lru_cache
 from firmware.errors import CertificateError
 from firmware.hal import Costs
 from firmware.tls.credentials import Credentials
-from firmware.tls.messages import TLS_1_3, HandshakeEvent, TlsEvent, certificates_from_message
+from firmware.tls.messages import HEADER_BYTES, TLS_1_3, HandshakeEvent, TlsEvent, certificates_from_message
 from firmware.tls.suites import ServerChoice, choice_from_server_hello, group_from_server_key_exchange
 
 __all__ = ["Charge", "CostMeter"]
@@ -39,9 +39,6 @@ Charge = tuple[str, int]
 
 Charging = Callable[[Charge], None]
 """Where a charge is put down."""
-
-HEADER_BYTES = 4
-"""Type and length in front of each handshake message (RFC 5246 7.4)."""
 
 
 class CostMeter:
@@ -60,17 +57,18 @@ class CostMeter:
         self._group = ""
         self._began = False
         self._transcript_bytes = 0
-        self._peer_verification: Charge = ("rsa-public", costs.rsa_public(1024))
+        self._peer_bits = 1024
+        """Length of the peer's key; 0: it is no RSA key."""
 
     def handshake(self, events: Iterable[TlsEvent]) -> list[Charge]:
         """The work behind these events, in their order."""
         charges: list[Charge] = []
         for event in events:
             if isinstance(event, HandshakeEvent):
-                self._transcript_bytes += len(event.body) + HEADER_BYTES
-                price = PRICES.get(event.name)
-                if price is not None:
-                    price(self, event, charges.append)
+                _, name, body = event
+                self._transcript_bytes += len(body) + HEADER_BYTES
+                if name in PRICES:
+                    PRICES[name](self, event, charges.append)
         return charges
 
     def records(self, size_bytes: int) -> list[Charge]:
@@ -103,21 +101,21 @@ class CostMeter:
         if chain:
             if not self._judged:
                 charge(("parse", self._costs.certificate * len(chain)))
-            self._peer_verification = self._verification(chain[0])
+            self._peer_bits = _known_bits(chain[0]) if self._judged else _modulus_bits(chain[0])
 
     def _server_key_exchange(self, event: HandshakeEvent, charge: Charging) -> None:
         self._group = group_from_server_key_exchange(event.body)
         charge(("tls", self._costs.key_exchange(self._group) // 2))
-        charge(self._private() if event.sent else self._peer_verification)
+        charge(self._private() if event.sent else self._verification())
 
     def _client_key_exchange(self, event: HandshakeEvent, charge: Charging) -> None:
         if self._group:
             charge(("tls", self._costs.key_exchange(self._group) // 2))
         else:
-            charge(self._peer_verification if event.sent else self._private())
+            charge(self._verification() if event.sent else self._private())
 
     def _certificate_verify(self, event: HandshakeEvent, charge: Charging) -> None:
-        charge(self._private() if event.sent else self._peer_verification)
+        charge(self._private() if event.sent else self._verification())
 
     def _finished(self, _event: HandshakeEvent, charge: Charging) -> None:
         size_bytes, self._transcript_bytes = self._transcript_bytes, 0
@@ -131,13 +129,11 @@ class CostMeter:
     def _private(self) -> Charge:
         return "rsa-private", self._costs.rsa_private(self.credentials.key_bits if self.credentials else 1024)
 
-    def _verification(self, der: bytes) -> Charge:
-        """One public operation with the key of ``der``. A signature of another kind is charged as an exchange."""
-        try:
-            bits = _known_bits(der) if self._judged else _modulus_bits(der)
-        except CertificateError:
+    def _verification(self) -> Charge:
+        """One public operation with the peer's key. A signature of another kind is charged as an exchange."""
+        if not self._peer_bits:
             return "tls", self._costs.key_exchange("p256")
-        return "rsa-public", self._costs.rsa_public(bits)
+        return "rsa-public", self._costs.rsa_public(self._peer_bits)
 
 
 PRICES: dict[str, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
@@ -153,26 +149,25 @@ PRICES: dict[str, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
 
 def _known_bits(der: bytes) -> int:
     """As `_modulus_bits`, of a certificate that the judge has just read, which is remembered."""
-    from firmware.x509.certificate import certificate_from_der
+    from firmware.x509.certificate import key_bits_from_der
 
-    try:
-        key = certificate_from_der(der).public_key
-    except CertificateError:
-        key = None
-    return _modulus_bits(der) if key is None else key.bits
+    return key_bits_from_der(der) or _modulus_bits(der)
 
 
 @lru_cache(maxsize=64)
 def _modulus_bits(der: bytes) -> int:
-    """Length of the RSA key in a certificate (RFC 5280 4.1). CertificateError where there is none."""
+    """Length of the RSA key in a certificate (RFC 5280 4.1); 0 where there is none."""
     from firmware.x509.der import BIT_STRING, INTEGER, SEQUENCE, Reader, bits_from_element
 
-    fields = Reader(der, "certificate").inside().inside()
-    fields.take_if(0xA0)  # version
-    fields.content(INTEGER)  # serial number
-    for _ in ("signature", "issuer", "validity", "subject"):
-        fields.content(SEQUENCE)
-    key_info = fields.inside()
-    key_info.content(SEQUENCE)
-    key = Reader(bits_from_element(key_info.take(BIT_STRING)), "public key").inside()
-    return int.from_bytes(key.content(INTEGER), "big").bit_length()
+    try:
+        fields = Reader(der, "certificate").inside().inside()
+        fields.take_if(0xA0)  # version
+        fields.content(INTEGER)  # serial number
+        for _ in ("signature", "issuer", "validity", "subject"):
+            fields.content(SEQUENCE)
+        key_info = fields.inside()
+        key_info.content(SEQUENCE)
+        key = Reader(bits_from_element(key_info.take(BIT_STRING)), "public key").inside()
+        return int.from_bytes(key.content(INTEGER), "big").bit_length()
+    except CertificateError:
+        return 0

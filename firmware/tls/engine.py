@@ -31,22 +31,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from firmware.tls.contexts import ClientContext
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judge, Judgement, Role
-from firmware.tls.messages import (
-    TLS_1_3,
-    Alert,
-    HandshakeEvent,
-    TlsEvent,
-    certificates_from_message,
-    event_from_message,
-)
+from firmware.tls.messages import TLS_1_3, Alert, HandshakeEvent, TlsEvent, certificates_from_message
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
 
-__all__ = ["Engine", "State", "Step"]
+    from firmware.tls.connection import Connection
 
-RECORD_BYTES = 16_384
-"""Largest plaintext of one record, RFC 8446 5.1."""
+__all__ = ["Engine", "State", "Step"]
 
 LONGEST_NAME_BYTES = 253
 """RFC 1035 2.3.4, without the length bytes at both ends."""
@@ -61,12 +53,18 @@ class State(Enum):
     FAILED = "failed"
 
 
+HANDSHAKE, OPEN, CLOSED, FAILED = State
+# By these names below: on Python 3.11 an Enum looks its members up with a call, and a connection asks often.
+
+
 class Step(NamedTuple):
     """What came of one call."""
 
     output: bytes
     """For the wire, to be sent in this order."""
     events: tuple[TlsEvent, ...]
+    alerts: tuple[Alert, ...]
+    """Those among the events."""
     plaintext: bytes
     """What the peer said."""
     state: State
@@ -91,10 +89,10 @@ class Engine:
         judge: Judge | None = None,
         context_for_name: Callable[[str | None], SSL.Context] | None = None,
     ) -> None:
-        openssl, hooks = _openssl()
+        openssl = _openssl()
 
         self.role = role
-        self.state = State.HANDSHAKE
+        self.state = HANDSHAKE
         self.failure = ""
         """Why the connection failed; empty otherwise."""
         self.peer_chain_der: tuple[bytes, ...] = ()
@@ -103,76 +101,64 @@ class Engine:
         """What the judge said; None: nobody was asked, or there was nothing to judge."""
         self._judge = judge
         self._context_for_name = context_for_name
-        self._connection: SSL.Connection
-        if isinstance(context, ClientContext):
-            self._connection = openssl.Connection(context.shared, None)
-            if context.shown is not None:
-                hooks.present(self._connection, context.shown)
-        else:
-            self._connection = openssl.Connection(context, None)
-        self._events: list[TlsEvent] = []
         self._error: BaseException | None = None
-        self._hooks = hooks
-        hooks.attach(self._connection, self)
-        self._errors = openssl
+        shared, shown = context if isinstance(context, ClientContext) else (context, None)
+        self._connection: Connection = openssl.Connection(shared, self, shown)
+        self._heard = self._connection.heard
+        self._failed = openssl.Failed
+        self._peer_closed = openssl.PeerClosed
         if role is Role.SERVER:
-            self._connection.set_accept_state()
+            self._connection.accept()
         else:
-            self._connection.set_connect_state()
-            if server_name is not None and not is_address(server_name):
-                self._connection.set_tlsext_host_name(_wire_name(server_name))
+            named = server_name is not None and not is_address(server_name)
+            self._connection.connect(_wire_name(server_name) if named else None)
 
     @property
     def version(self) -> str:
         """Protocol version in use, for example ``TLSv1.2``."""
-        return self._connection.get_protocol_version_name()
+        return self._connection.version_name
 
     @property
     def cipher(self) -> str:
         """Name of the cipher suite in OpenSSL's words; empty before it is chosen."""
-        return self._connection.get_cipher_name() or ""
+        return self._connection.cipher_name
 
     def step(self, data: bytes) -> Step:
         """Takes what came from the wire, any number of bytes, and goes as far as that goes."""
-        if data and self.state in (State.HANDSHAKE, State.OPEN):
-            self._hooks.feed(self._connection, data)
-        plaintext = b""
-        if self.state is State.HANDSHAKE:
+        if data and (self.state is OPEN or self.state is HANDSHAKE):
+            self._connection.feed(data)
+        if self.state is HANDSHAKE:
             self._handshake()
-        if self.state is State.OPEN:
-            plaintext = self._receive()
-        return self._result(plaintext)
+        return self._result(self._receive() if self.state is OPEN else b"")
 
     def eof(self) -> Step:
         """The wire ended. Without a close_notify before it, that is a failure: the end may have been cut off."""
-        if self.state is State.HANDSHAKE:
+        if self.state is HANDSHAKE:
             self._fail("connection ended during the handshake")
-        elif self.state is State.OPEN:
+        elif self.state is OPEN:
             self._fail("connection ended without close_notify")
         return self._result(b"")
 
     def send(self, plaintext: bytes) -> Step:
         """Encrypts ``plaintext``. TlsError unless the connection is open."""
-        if self.state is not State.OPEN:
+        if self.state is not OPEN:
             raise TlsError(f"nothing can be sent, the connection is {self._described()}")
-        view = memoryview(plaintext)
         try:
-            for start in range(0, len(view), RECORD_BYTES):
-                self._connection.sendall(view[start : start + RECORD_BYTES])
-        except self._errors.Error as error:
-            self._fail(_reason(error))
+            self._connection.send(plaintext)
+        except self._failed as error:
+            self._fail(str(error))
         return self._result(b"")
 
     def close(self) -> Step:
         """Says close_notify. Without effect on a connection that is not open."""
-        if self.state is State.OPEN:
+        if self.state is OPEN:
             try:
-                self._connection.shutdown()
-            except self._errors.Error as error:
-                self._fail(_reason(error))
+                self._connection.close()
+            except self._failed as error:
+                self._fail(str(error))
             else:
-                self.state = State.CLOSED
-        elif self.state is State.HANDSHAKE:
+                self.state = CLOSED
+        elif self.state is HANDSHAKE:
             self._fail("closed during the handshake")
         return self._result(b"")
 
@@ -181,11 +167,11 @@ class Engine:
 
     def _handshake(self) -> None:
         try:
-            if self._hooks.shake_hands(self._connection):
-                self.state = State.OPEN
-        except self._errors.Error as error:
+            if self._connection.shake_hands():
+                self.state = OPEN
+        except (self._failed, self._peer_closed) as error:
             self._raise_own_error()
-            self._fail(_reason(error))
+            self._fail(str(error) or "protocol error")
 
     def _raise_own_error(self) -> None:
         error, self._error = self._error, None
@@ -194,71 +180,75 @@ class Engine:
             self._fail("given up")
             raise error
 
-    # -- what OpenSSL reports and asks in the middle of a handshake (`hooks.Owner`)
-
-    def hear(self, sent: bool, kind: int, data: bytes) -> None:
-        """Notes a message; the peer's certificates are known before anything is made of them."""
-        event = event_from_message(sent, kind, data)
-        if event is None:
-            return
-        self._events.append(event)
-        if not sent and event.name == "Certificate" and isinstance(event, HandshakeEvent):
-            tls13 = self._connection.get_protocol_version() >= TLS_1_3
-            self.peer_chain_der = certificates_from_message(event.body, tls13)
+    # -- what OpenSSL asks in the middle of a handshake (`hooks.Owner`)
 
     def alert_for_peer(self) -> int | None:
         """OpenSSL asks several times for one chain; the judge is asked once. An alert's code, or None: accepted."""
         if self._judge is None:
             return None
-        if self.judgement is None:
-            self.judgement = self._judge(self.peer_chain_der)
-        return None if self.judgement.ok else self.judgement.alert
+        judgement = self.judgement
+        if judgement is None:
+            self._note_chain()
+            judgement = self.judgement = self._judge(self.peer_chain_der)
+        return None if judgement.ok else judgement.alert
 
     def serve_name(self, name: str | None) -> None:
         """Turns to the context for a name that a client asks for."""
         if self._context_for_name is not None:
-            self._connection.set_context(self._context_for_name(name))
+            self._connection.turn_to(self._context_for_name(name))
 
     def fail(self, error: BaseException) -> None:
         """Keeps what a judge or a lookup raised until OpenSSL has returned."""
         self._error = error
 
+    def _note_chain(self) -> None:
+        """What the peer showed, if it did so since the last step."""
+        for event in self._heard.events:
+            if event.name == "Certificate" and not event.sent and isinstance(event, HandshakeEvent):
+                self.peer_chain_der = certificates_from_message(event.body, self._connection.version >= TLS_1_3)
+
     def _receive(self) -> bytes:
         plaintext = b""
         try:
-            while (piece := self._hooks.receive(self._connection)) is not None:
+            while (piece := self._connection.receive()) is not None:
                 plaintext += piece
-        except self._errors.ZeroReturnError:
+        except self._peer_closed:
             self._answer_close()
-        except self._errors.Error as error:
-            self._fail(_reason(error))
+        except self._failed as error:
+            self._fail(str(error))
         return plaintext
 
     def _answer_close(self) -> None:
         """RFC 5246 7.2.1: a close_notify is answered with one."""
-        self.state = State.CLOSED
+        self.state = CLOSED
         try:
-            self._connection.shutdown()
-        except self._errors.Error:
+            self._connection.close()
+        except self._failed:
             pass  # The peer closes anyhow.
 
     def _fail(self, reason: str) -> None:
-        self.state = State.FAILED
+        self.state = FAILED
         self.failure = reason
 
     def _result(self, plaintext: bytes) -> Step:
-        if self.state is State.FAILED and self._judge is not None and self.judgement is None and self.peer_chain_der:
+        heard = self._heard
+        if heard.events and not self.peer_chain_der:
+            self._note_chain()
+        events, alerts = heard.taken()
+        if self.state is FAILED:
+            self._explain(alerts)
+        return Step(self._connection.drain(), events, alerts, plaintext, self.state)
+
+    def _explain(self, alerts: tuple[Alert, ...]) -> None:
+        if self._judge is not None and self.judgement is None and self.peer_chain_der:
             # OpenSSL could not read what the peer showed, and has refused it: our judge can say what is wrong with it.
             self.judgement = self._judge(self.peer_chain_der)
-        events, self._events = tuple(self._events), []
-        if self.state is State.FAILED:
-            # The alert says more, and in the standards' words, than OpenSSL's own reason.
-            for alert in (event for event in events if isinstance(event, Alert) and event.fatal):
-                if alert.sent:
-                    self.failure = f"sent alert {alert.name}, {self._refusal or self.failure}"
-                else:
-                    self.failure = f"received alert {alert.name}"  # OpenSSL's reason says the same in older words
-        return Step(self._hooks.drain(self._connection), events, plaintext, self.state)
+        # The alert says more, and in the standards' words, than OpenSSL's own reason.
+        for alert in alerts:
+            if alert.fatal and alert.sent:
+                self.failure = f"sent alert {alert.name}, {self._refusal or self.failure}"
+            elif alert.fatal:
+                self.failure = f"received alert {alert.name}"  # OpenSSL's reason says the same in older words
 
     @property
     def _refusal(self) -> str:
@@ -266,13 +256,11 @@ class Engine:
 
 
 @cache
-def _openssl() -> tuple[Any, Any]:
-    """pyOpenSSL and our hooks in it. Loaded late: a board that never speaks TLS need not do that."""
-    from OpenSSL import SSL
+def _openssl() -> Any:
+    """Our end of OpenSSL. Loaded late: a board that never speaks TLS need not do that."""
+    from firmware.tls import connection
 
-    from firmware.tls import hooks
-
-    return SSL, hooks
+    return connection
 
 
 @lru_cache(maxsize=64)
@@ -299,11 +287,3 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _reason(error: Exception) -> str:
-    """OpenSSL's own words for what went wrong, in one line."""
-    queue = error.args[0] if error.args else ()
-    if isinstance(queue, (list, tuple)) and queue:
-        return "; ".join(str(entry[-1]) for entry in queue if entry)
-    return "protocol error"

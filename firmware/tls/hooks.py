@@ -1,4 +1,6 @@
-"""The private OpenSSL functions that the engine needs, all in one place: whoever moves the pinned versions looks here.
+"""The private OpenSSL functions that contexts need, and what OpenSSL calls back; connections' own are in `connection`.
+
+Whoever moves the pinned versions looks into these two.
 
 pyOpenSSL's public interface does not show handshake messages, does not let an own judge choose the alert that a refused
 peer gets, and does not take a certificate that cryptography's own parser refuses (version 2, for example), although
@@ -7,7 +9,7 @@ on. What is used of it is checked when this module is imported.
 
 OpenSSL calls back in the middle of a handshake::
 
-    message complete -> _on_message -> the owner hears it
+    message complete -> _on_message -> it is noted for the owner
     ClientHello      -> _on_server_name -> the owner turns to another context, with another certificate
     Certificate      -> OpenSSL's own path check, which trusts nobody -> _on_certificate -> the owner's judge -> alert
 
@@ -18,29 +20,29 @@ so is every further one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
 import OpenSSL
 from OpenSSL import SSL, _util
 
 from firmware.tls.errors import CredentialsError, TlsError
+from firmware.tls.messages import Alert, TlsEvent, alert_from_message, event_from_message
 
 __all__ = [
+    "Heard",
     "Owner",
     "Shown",
     "ask_for_certificate",
-    "attach",
     "certificate_from_der",
-    "drain",
-    "feed",
+    "ffi",
     "forward_messages",
     "forward_server_names",
+    "heard_by_connection",
+    "lib",
     "offer_groups",
     "present",
-    "receive",
     "rsa_key_from_der",
-    "shake_hands",
     "use_certificates",
     "use_issuers",
     "use_key",
@@ -48,13 +50,17 @@ __all__ = [
 
 NEEDED = (
     "BIO_free",
+    "BIO_new",
     "BIO_new_mem_buf",
     "BIO_read",
+    "BIO_s_mem",
     "BIO_write",
     "ERR_clear_error",
     "EVP_PKEY_free",
     "EVP_PKEY_id",
+    "SSL_CIPHER_get_name",
     "SSL_CTX_add_extra_chain_cert",
+    "SSL_CTX_get0_param",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_msg_callback",
     "SSL_CTX_set_tlsext_servername_callback",
@@ -63,20 +69,33 @@ NEEDED = (
     "SSL_CTX_use_PrivateKey",
     "SSL_CTX_use_certificate",
     "SSL_do_handshake",
+    "SSL_free",
+    "SSL_get_current_cipher",
     "SSL_get_error",
     "SSL_get_ex_data_X509_STORE_CTX_idx",
     "SSL_get_servername",
+    "SSL_get_version",
+    "SSL_new",
     "SSL_read",
+    "SSL_set_SSL_CTX",
+    "SSL_set_accept_state",
+    "SSL_set_bio",
+    "SSL_set_connect_state",
+    "SSL_set_tlsext_host_name",
+    "SSL_shutdown",
     "SSL_use_PrivateKey",
     "SSL_use_certificate",
+    "SSL_version",
+    "SSL_write",
     "X509_STORE_CTX_get_ex_data",
     "X509_STORE_CTX_set_error",
+    "X509_VERIFY_PARAM_set_flags",
     "X509_free",
     "X509_up_ref",
     "d2i_PrivateKey_bio",
     "d2i_X509_bio",
 )
-"""Every private function that is called below."""
+"""Every private function that is called below, or in `connection`."""
 
 PINNED = "pyOpenSSL 26.4.0 over cryptography 50.0.2"
 
@@ -94,23 +113,15 @@ def check_binding(binding: object) -> None:
 
 
 check_binding(lib)
-USED = ("_ssl", "_into_ssl", "_from_ssl", "_raise_ssl_error")
-"""Of a connection."""
-
-_trial = SSL.Context(SSL.TLS_METHOD)
-if not hasattr(_trial, "_context") or not all(hasattr(SSL.Connection(_trial, None), name) for name in USED):
-    raise TlsError(f"pyOpenSSL {OpenSSL.__version__} hides its connection; needed is {PINNED}")
+if not hasattr(SSL.Context(SSL.TLS_METHOD), "_context"):
+    raise TlsError(f"pyOpenSSL {OpenSSL.__version__} hides its context; needed is {PINNED}")
 
 
 class Owner(Protocol):
-    """Whoever drives a connection: hears of it, and is asked."""
-
-    def hear(self, sent: bool, kind: int, data: bytes) -> None:
-        """One message: whether it is ours, the record's type, its bytes."""
-        ...
+    """Whoever drives a connection, and is asked about it."""
 
     def alert_for_peer(self) -> int | None:
-        """Judges the peer's certificates, which are in the last message; None: accepted, else the alert's code."""
+        """Judges the peer's certificates, which were heard last; None: accepted, else the alert's code."""
         ...
 
     def serve_name(self, name: str | None) -> None:
@@ -122,30 +133,57 @@ class Owner(Protocol):
         ...
 
 
-_owners: dict[Any, ref[Owner]] = {}
-"""By OpenSSL's connection object. Weak, so that a connection goes with its owner, and without a garbage collector."""
+class Heard:
+    """What a connection said and heard, until its owner takes note."""
+
+    __slots__ = ("alerts", "events", "owner")
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = ref(owner)
+        """Weak, so that a connection goes with its owner, and without a garbage collector."""
+        self.events: list[TlsEvent] = []
+        """Messages and alerts, in order."""
+        self.alerts: list[Alert] = []
+        """Those among the events."""
+
+    def taken(self) -> tuple[tuple[TlsEvent, ...], tuple[Alert, ...]]:
+        """Events and alerts since the last time."""
+        if not self.events:
+            return (), ()
+        events, alerts = tuple(self.events), tuple(self.alerts)
+        self.events.clear()
+        self.alerts.clear()
+        return events, alerts
+
+
+heard_by_connection: dict[Any, Heard] = {}
+"""By OpenSSL's connection object, as long as it lives."""
 
 HANDSHAKE = 22
 ALERT = 21
-REPORTED = frozenset((HANDSHAKE, ALERT))
 """Record types, RFC 5246 6.2.1. The callback also reports headers and change-cipher-spec, which nobody needs."""
 
 
 def _on_message(sent: int, _version: int, kind: int, buffer: Any, size: int, ssl: Any, _argument: Any) -> None:
     """Called by OpenSSL for every protocol message, decrypted, before it is acted upon. Must not raise."""
-    if kind in REPORTED:
-        known = _owners.get(ssl)
-        owner = None if known is None else known()
-        if owner is not None:
-            owner.hear(sent != 0, kind, _buffer(buffer, size)[:])
+    if kind == HANDSHAKE:
+        heard = heard_by_connection.get(ssl)
+        if heard is not None:
+            heard.events.append(event_from_message(sent != 0, _buffer(buffer, size)[:]))
+    elif kind == ALERT:
+        heard = heard_by_connection.get(ssl)
+        if heard is not None:
+            alert = alert_from_message(sent != 0, _buffer(buffer, size)[:])
+            heard.events.append(alert)
+            heard.alerts.append(alert)
 
 
 _buffer: Any = ffi.buffer
 
 
 def _owner(ssl: Any) -> Owner | None:
-    known = _owners.get(ssl)
-    return None if known is None else known()
+    heard = heard_by_connection.get(ssl)
+    return None if heard is None else heard.owner()
 
 
 CONNECTION_INDEX: int = lib.SSL_get_ex_data_X509_STORE_CTX_idx()
@@ -169,22 +207,19 @@ VERIFY_ERROR_OF_ALERT = {
 
 def _on_certificate(_ok: int, store: Any) -> int:
     """Called by OpenSSL for each certificate of the peer and each objection to it. 1 accepts. Must not raise."""
-    ssl = lib.X509_STORE_CTX_get_ex_data(store, CONNECTION_INDEX)
-    alert = _alert_for(_owner(ssl))
-    # Accepted means without any error, whatever OpenSSL itself objects to.
-    code = 0 if alert is None else VERIFY_ERROR_OF_ALERT.get(alert, UNSPECIFIED)
-    lib.X509_STORE_CTX_set_error(store, code)
-    return int(alert is None)
-
-
-def _alert_for(owner: Owner | None) -> int | None:
-    if owner is None:
-        return INTERNAL_ERROR
-    try:
-        return owner.alert_for_peer()
-    except BaseException as error:  # power may be cut while the judge looks at the trust list
-        owner.fail(error)
-        return INTERNAL_ERROR
+    owner = _owner(lib.X509_STORE_CTX_get_ex_data(store, CONNECTION_INDEX))
+    alert: int | None = INTERNAL_ERROR
+    if owner is not None:
+        try:
+            alert = owner.alert_for_peer()
+        except BaseException as error:  # power may be cut while the judge looks at the trust list
+            owner.fail(error)
+    if alert is None:
+        # Accepted means without any error, whatever OpenSSL itself objects to.
+        lib.X509_STORE_CTX_set_error(store, 0)
+        return 1
+    lib.X509_STORE_CTX_set_error(store, VERIFY_ERROR_OF_ALERT.get(alert, UNSPECIFIED))
+    return 0
 
 
 SERVED, REFUSED = 0, 2
@@ -220,73 +255,20 @@ def forward_server_names(context: SSL.Context) -> None:
     lib.SSL_CTX_set_tlsext_servername_callback(context._context, _name_callback)
 
 
+NO_ISSUER = -2
+"""As verify depth: so that OpenSSL looks for nobody above the peer's own certificate. 0 would allow one issuer, whose
+key OpenSSL would read and whose signature it would verify; -1 means the default."""
+
+
 def ask_for_certificate(context: SSL.Context, required: bool) -> None:
     """Makes connections of ``context`` have their peer judged by their owners; servers ask for a certificate then."""
     mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if required else 0)
-    # OpenSSL need not look for a path, nor verify signatures, of which the judge will hear nothing.
-    lib.SSL_CTX_set_verify_depth(context._context, 0)
+    # OpenSSL need not look for a path, nor verify signatures, of which the judge will hear nothing: of the peer's own
+    # certificate it says that its issuer is not there, which the judge is asked about.
+    lib.SSL_CTX_set_verify_depth(context._context, NO_ISSUER)
+    parameters = lib.SSL_CTX_get0_param(context._context)
+    lib.X509_VERIFY_PARAM_set_flags(parameters, lib.X509_V_FLAG_PARTIAL_CHAIN)
     lib.SSL_CTX_set_verify(context._context, mode, _verify_callback)
-
-
-OUTPUT_BYTES = 65_536
-"""Taken out of OpenSSL at once: more than a flight of a handshake mostly is."""
-
-_room: Any = ffi.new("char[]", OUTPUT_BYTES)
-
-
-def shake_hands(connection: SSL.Connection) -> bool:
-    """As ``do_handshake``, but False where more is wanted of the peer: an exception for each flight costs too much.
-
-    SSL.Error when the handshake has failed.
-    """
-    unbound: Any = connection
-    result = lib.SSL_do_handshake(unbound._ssl)
-    if result <= 0:
-        if lib.SSL_get_error(unbound._ssl, result) == lib.SSL_ERROR_WANT_READ:
-            return False
-        unbound._raise_ssl_error(unbound._ssl, result)
-    return True
-
-
-def receive(connection: SSL.Connection) -> bytes | None:
-    """As ``recv`` of one record, but None where more is wanted of the peer. SSL.Error, SSL.ZeroReturnError."""
-    unbound: Any = connection
-    count = lib.SSL_read(unbound._ssl, _room, OUTPUT_BYTES)
-    if count > 0:
-        return cast(bytes, _buffer(_room, count)[:])
-    if lib.SSL_get_error(unbound._ssl, count) != lib.SSL_ERROR_WANT_READ:
-        unbound._raise_ssl_error(unbound._ssl, count)
-    return None
-
-
-def feed(connection: SSL.Connection, data: bytes) -> None:
-    """As ``bio_write``. A memory buffer takes all there is."""
-    unbound: Any = connection
-    lib.BIO_write(unbound._into_ssl, data, len(data))
-
-
-def drain(connection: SSL.Connection) -> bytes:
-    """As ``bio_read``, all there is; nothing is no exception."""
-    unbound: Any = connection
-    data = b""
-    while (count := lib.BIO_read(unbound._from_ssl, _room, OUTPUT_BYTES)) > 0:
-        data += _buffer(_room, count)[:]
-        if count < OUTPUT_BYTES:
-            break
-    return data
-
-
-def attach(connection: SSL.Connection, owner: Owner) -> None:
-    """Makes ``owner`` hear of ``connection``, as long as somebody else keeps it."""
-    ssl: Any = connection._ssl
-
-    def forget(gone: ref[Owner]) -> None:
-        # A new connection may have got the same address meanwhile.
-        if _owners.get(ssl_address) is gone:
-            del _owners[ssl_address]
-
-    ssl_address = ffi.cast("SSL *", ssl)  # the address alone: it must not keep the connection
-    _owners[ssl_address] = ref(owner, forget)
 
 
 def offer_groups(context: SSL.Context, groups: str) -> None:
@@ -337,11 +319,10 @@ def use_key(context: SSL.Context, key: Any) -> None:
     _check_fitting(lib.SSL_CTX_use_PrivateKey(context._context, key))
 
 
-def present(connection: SSL.Connection, shown: Shown) -> None:
-    """Gives ``connection`` a certificate and a key of its own; errors as of ``use_certificates`` and ``use_key``."""
-    raw: Any = connection._ssl
-    _check_taken(lib.SSL_use_certificate(raw, shown.certificate), 0)
-    _check_fitting(lib.SSL_use_PrivateKey(raw, shown.key))
+def present(ssl: Any, shown: Shown) -> None:
+    """Gives a connection a certificate and a key of its own; errors as of ``use_certificates`` and ``use_key``."""
+    _check_taken(lib.SSL_use_certificate(ssl, shown.certificate), 0)
+    _check_fitting(lib.SSL_use_PrivateKey(ssl, shown.key))
 
 
 def _check_fitting(taken: int) -> None:

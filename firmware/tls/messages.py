@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple, cast
 
 __all__ = [
+    "HEADER_BYTES",
     "TLS_1_3",
     "Alert",
     "HandshakeEvent",
     "TlsEvent",
+    "alert_from_message",
     "alert_name",
     "alert_sentence",
     "certificates_from_message",
     "event_from_message",
 ]
 
-MESSAGE_NAMES = {
-    0: "HelloRequest",
-    1: "ClientHello",
-    2: "ServerHello",
-    4: "NewSessionTicket",
-    5: "EndOfEarlyData",
-    8: "EncryptedExtensions",
-    11: "Certificate",
-    12: "ServerKeyExchange",
-    13: "CertificateRequest",
-    14: "ServerHelloDone",
-    15: "CertificateVerify",
-    16: "ClientKeyExchange",
-    20: "Finished",
-    22: "CertificateStatus",
-    24: "KeyUpdate",
-    254: "MessageHash",
-}
+
+class MessageNames(dict[int, str]):
+    """Names of handshake messages by their type; a number where the standards give no name."""
+
+    def __missing__(self, number: int) -> str:
+        return f"handshake_{number}"
+
+
+MESSAGE_NAMES = MessageNames(
+    {
+        0: "HelloRequest",
+        1: "ClientHello",
+        2: "ServerHello",
+        4: "NewSessionTicket",
+        5: "EndOfEarlyData",
+        8: "EncryptedExtensions",
+        11: "Certificate",
+        12: "ServerKeyExchange",
+        13: "CertificateRequest",
+        14: "ServerHelloDone",
+        15: "CertificateVerify",
+        16: "ClientKeyExchange",
+        20: "Finished",
+        22: "CertificateStatus",
+        24: "KeyUpdate",
+        254: "MessageHash",
+    }
+)
 """HandshakeType, RFC 5246 7.4 and RFC 8446 4."""
 
 ALERT_NAMES = {
@@ -74,6 +87,9 @@ ALERT_NAMES = {
 
 FATAL = 2
 
+HEADER_BYTES = 4
+"""Type and length in front of each handshake message (RFC 5246 7.4)."""
+
 TLS_1_3 = 0x0304
 """Protocol version on the wire, RFC 8446 4.2.1: from here on a Certificate message has another shape."""
 
@@ -85,12 +101,12 @@ class HandshakeEvent(NamedTuple):
     """True when it was ours."""
     name: str
     body: bytes
-    """What follows the four-byte header."""
+    """What follows the header."""
 
     @property
     def size_bytes(self) -> int:
         """Length with the header: what goes into the transcript."""
-        return len(self.body) + 4
+        return len(self.body) + HEADER_BYTES
 
     def __repr__(self) -> str:
         return f"<HandshakeEvent {self}, {self.size_bytes} bytes>"
@@ -117,8 +133,8 @@ class Alert(NamedTuple):
 TlsEvent = HandshakeEvent | Alert
 
 
-_tuple = tuple.__new__
-"""Makes a `HandshakeEvent` without the detour by its own ``__new__``: a connection has twenty."""
+_made = cast(Callable[[tuple[bool, str, bytes]], HandshakeEvent], partial(tuple.__new__, HandshakeEvent))
+"""Makes an event without the detour by its own ``__new__``: a connection has twenty."""
 
 
 def alert_name(code: int) -> str:
@@ -132,14 +148,14 @@ def alert_sentence(alert: Alert, peer: str) -> str:
     return f"tls alert {alert.name} ({alert.code}) {direction} {peer}"
 
 
-def event_from_message(sent: bool, kind: int, data: bytes) -> TlsEvent | None:
-    """Reads what OpenSSL's message callback reports: record type 22 (handshake) or 21 (alert). None: not complete."""
-    if kind == 22 and len(data) >= 4:
-        name = MESSAGE_NAMES.get(data[0]) or f"handshake_{data[0]}"
-        return _tuple(HandshakeEvent, (sent, name, data[4:]))
-    if kind == 21 and len(data) >= 2:
-        return Alert(sent, data[0] == FATAL, data[1])
-    return None
+def event_from_message(sent: bool, data: bytes) -> HandshakeEvent:
+    """Reads a handshake message, whole, as OpenSSL's message callback reports it."""
+    return _made((sent, MESSAGE_NAMES[data[0]], data[HEADER_BYTES:]))
+
+
+def alert_from_message(sent: bool, data: bytes) -> Alert:
+    """Reads an alert."""
+    return Alert(sent, data[0] == FATAL, data[1])
 
 
 @lru_cache(maxsize=16)

@@ -20,10 +20,10 @@ from firmware.net import READ_BYTES, ByteStream, ConnectionLost
 from firmware.tls.contexts import ContextCache
 from firmware.tls.cost import Charge, CostMeter
 from firmware.tls.credentials import Credentials
-from firmware.tls.engine import Engine, State, Step
+from firmware.tls.engine import CLOSED, FAILED, HANDSHAKE, OPEN, Engine, Step
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judgement, PeerCheck, Role
-from firmware.tls.messages import Alert, TlsEvent, alert_sentence
+from firmware.tls.messages import TlsEvent, alert_sentence
 from firmware.tls.profiles import DEFAULT_PROFILE, Profile
 
 if TYPE_CHECKING:
@@ -152,22 +152,26 @@ class TlsStream:
 
     async def handshake(self) -> None:
         """Goes through the handshake. TlsError when it fails, when the peer is too slow, or when it goes away."""
-        with span(self._kernel, self.peer, f"tls {self._engine.role.value} handshake"):
+        if self._kernel.spans is None:
             await self._shake_hands()
+        else:
+            with span(self._kernel, self.peer, f"tls {self._engine.role.value} handshake"):
+                await self._shake_hands()
 
     async def _shake_hands(self) -> None:
+        engine = self._engine
         try:
-            if self._engine.role is Role.CLIENT:
-                await self._settle(self._engine.step(b""))
-            while self._engine.state is State.HANDSHAKE:
+            if engine.role is Role.CLIENT:
+                await self._settle(engine.step(b""))
+            while engine.state is HANDSHAKE:
                 await self._advance()
         except TimeoutError:
             raise TlsError(f"tls handshake with {self.peer}: waited {HANDSHAKE_MS // 1_000} s for the peer") from None
         except ConnectionLost as error:
             raise TlsError(f"tls handshake with {self.peer}: {error}") from None
         self._handshake_done = True
-        if self._engine.state is not State.OPEN:
-            raise TlsError(f"tls handshake with {self.peer} failed: {self._engine.failure or 'closed by the peer'}")
+        if engine.state is not OPEN:
+            raise TlsError(f"tls handshake with {self.peer} failed: {engine.failure or 'closed by the peer'}")
 
     async def read(self, nbytes: int = READ_BYTES) -> bytes:
         """Waits for what the peer says; ``b""`` after its close_notify.
@@ -177,7 +181,7 @@ class TlsStream:
             TlsError: the peer broke the protocol.
         """
         while not self._unread:
-            if self._engine.state is State.CLOSED:
+            if self._engine.state is CLOSED:
                 return b""
             self._raise_failure()
             await self._advance()
@@ -187,7 +191,7 @@ class TlsStream:
 
     async def hear(self) -> None:
         """Waits for the peer's next word, whatever it is: a ticket, data, an alert. TlsError when it is a refusal."""
-        if not self._unread and self._engine.state is State.OPEN:
+        if not self._unread and self._engine.state is OPEN:
             await self._advance()
         self._raise_failure()
 
@@ -195,7 +199,7 @@ class TlsStream:
         for start in range(0, len(data), PIECE_BYTES):
             piece = data[start : start + PIECE_BYTES]
             self._raise_failure()
-            if self._engine.state is not State.OPEN:
+            if self._engine.state is not OPEN:
                 raise ConnectionLost(f"connection to {self.peer} is {self._engine.state.value}")
             step = self._engine.send(piece)
             await self._pay(self._meter.records(len(piece)))
@@ -204,7 +208,7 @@ class TlsStream:
     async def close(self) -> None:
         """Says close_notify and ends the connection; a peer that is gone is no error."""
         try:
-            if self._engine.state is State.OPEN:
+            if self._engine.state is OPEN:
                 with self._kernel.deadline_ms(CLOSE_MS):
                     await self._settle(self._engine.close())
         except (ConnectionLost, TimeoutError):
@@ -223,36 +227,37 @@ class TlsStream:
 
     async def _settle(self, step: Step) -> None:
         """Pays for a step, and only then lets its output go and its plaintext be seen."""
-        if self._kernel.spans is None or not step.events:
-            await self._pay_handshake(step)
-        else:
-            with span(self._kernel, self.peer, " ".join(map(str, step.events))):
-                await self._pay_handshake(step)
+        if step.events or step.state is FAILED:
+            await self._account_for(step)
         if step.plaintext:
             await self._pay(self._meter.records(len(step.plaintext)))
             self._keep(step.plaintext)
-        for event in step.events:
-            if len(self._events) < KEPT_EVENTS:
-                self._events.append(event)
-            if isinstance(event, Alert) and event.name != "close_notify":
-                self._log(alert_sentence(event, self.peer))
+        for alert in step.alerts:
+            if alert.name != "close_notify":
+                self._log(alert_sentence(alert, self.peer))
         if step.output:
             try:
                 await self._waiting(self._wire.write(step.output))
             except ConnectionLost:
                 # A peer that hangs up right after its last word is common; it only matters while we have more to say.
-                if step.state in (State.HANDSHAKE, State.OPEN):
+                if step.state is HANDSHAKE or step.state is OPEN:
                     raise
 
-    async def _pay_handshake(self, step: Step) -> None:
-        if step.events:
-            await self._pay(self._meter.handshake(step.events))
-        if not self._judged:
+    async def _account_for(self, step: Step) -> None:
+        """Pays for what happened in a step."""
+        charges = self._meter.handshake(step.events)
+        if self._kernel.spans is None:
+            await self._pay(charges)
             await self._tell_judgement()
+        else:
+            with span(self._kernel, self.peer, " ".join(map(str, step.events))):
+                await self._pay(charges)
+                await self._tell_judgement()
+        self._events += step.events[: KEPT_EVENTS - len(self._events)]
 
     async def _tell_judgement(self) -> None:
         judgement = self._engine.judgement
-        if judgement is None or self._check is None:
+        if judgement is None or self._check is None or self._judged:
             return
         self._judged = True
         await self._pay(judgement.charges)
@@ -283,13 +288,15 @@ class TlsStream:
             for kind, cycles in charges:
                 await kernel.work(cycles, kind)
             return
+        if kernel.spans is None:
+            for kind, cycles in charges:
+                self.handshake_cycles += cycles
+                await kernel.work(cycles, kind)
+            return
         for kind, cycles in charges:
             self.handshake_cycles += cycles
-            if kernel.spans is None:
+            with span(kernel, self.peer, kind):
                 await kernel.work(cycles, kind)
-            else:
-                with span(kernel, self.peer, kind):
-                    await kernel.work(cycles, kind)
 
     def _keep(self, plaintext: bytes) -> None:
         self._unread += plaintext
@@ -297,7 +304,7 @@ class TlsStream:
             raise TlsError(f"{len(self._unread)} bytes from {self.peer} were not read, limit {MAX_UNREAD_BYTES}")
 
     def _raise_failure(self) -> None:
-        if self._engine.state is State.FAILED:
+        if self._engine.state is FAILED:
             if "without close_notify" in self._engine.failure:
                 raise ConnectionLost(f"connection to {self.peer} ended without close_notify")
             raise TlsError(f"tls connection with {self.peer} failed: {self._engine.failure}")

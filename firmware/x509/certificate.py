@@ -38,6 +38,7 @@ __all__ = [
     "certificates_from_file",
     "certificates_from_pem",
     "fingerprint",
+    "key_bits_from_der",
     "signature_from_reader",
 ]
 
@@ -172,6 +173,14 @@ def certificate_from_der(data: bytes) -> Certificate:
     twin = object.__new__(Certificate)
     vars(twin).update(vars(known))
     return twin
+
+
+def key_bits_from_der(data: bytes) -> int:
+    """Length of the key in a certificate; 0 for a key that is no RSA key, and where no certificate can be read."""
+    try:
+        return _certificate_from_encoding(data).key_bits if len(data) <= MAX_CERTIFICATE_BYTES else 0
+    except CertificateError:
+        return 0
 
 
 @remembered(entries=512, longest_bytes=2_048)
