@@ -99,9 +99,13 @@ class Run:
         """Opens everything, serves until it is told to stop, and closes everything. The exit code."""
         with self._stack:
             gateway, cards = self._open()
-            self._say(self._greeting(gateway))
             self._control_face(gateway, cards)
-            self._consoles_of(gateway, cards)
+            hub = ConsoleHub(self._clock, gateway.board.uart)
+            self._consoles_of(hub)
+            self._say(self._greeting(gateway))
+            if self.options.console == "stdio":
+                self._stdio = StdioConsole(self._poller, hub, self._menu(gateway, cards))
+                self._stack.callback(self._stdio.close)
             gateway.power_on()
             self._write_ready(gateway)
             if self.options.for_s is not None:
@@ -216,9 +220,9 @@ class Run:
         self._control = ControlServer(self._poller, ControlFace(gateway, cards), options.bind, options.control)
         self._stack.callback(self._control.close)
 
-    def _consoles_of(self, gateway: Gateway, cards: CardBox) -> None:
+    def _consoles_of(self, hub: ConsoleHub) -> None:
+        """All but the one on this terminal, which is begun last: it takes the terminal over."""
         options = self.options
-        hub = ConsoleHub(self._clock, gateway.board.uart)
         if options.tcp_console is not None:
             self._add_console("tcp_console", SocketConsole(self._poller, hub, options.bind, options.tcp_console))
         if options.rfc2217 is not None:
@@ -233,9 +237,6 @@ class Run:
                 raise EnvironmentRefused(reason_from_oserror(error)) from error
             self._stack.callback(self._pty.close)
             print(self._pty.path, flush=True)
-        elif options.console == "stdio":
-            self._stdio = StdioConsole(self._poller, hub, self._menu(gateway, cards))
-            self._stack.callback(self._stdio.close)
 
     def _add_console(self, name: str, console: SocketConsole) -> None:
         self._consoles[name] = console

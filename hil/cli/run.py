@@ -93,7 +93,7 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--seed", metavar="N", type=int, help="make a run that repeats; its keys are NOT secret")
+    group.add_argument("--seed", metavar="N", type=_seed, help="make a run that repeats; its keys are NOT secret")
     group.add_argument(
         "--speed", metavar="X|max", type=_speed, default=1.0, help="virtual seconds per second; max skips CPU time"
     )
@@ -148,6 +148,13 @@ def _speed(text: str) -> float | None:
     if text == "max":
         return None
     return _number(text, "a speed", 0.001, MAX_SPEED)
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a seed: a whole number") from None
 
 
 def _seconds(text: str) -> float:

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hil.errors import EnvironmentRefused, reason_from_oserror
+from hil.errors import EnvironmentRefused, lowered, reason_from_oserror
 
 FORMAT = 1
 
@@ -175,7 +175,7 @@ def _zlib_error() -> type[Exception]:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    return lowered(" ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split()))
 
 
 def _facts_from_json(content: bytes) -> Facts:

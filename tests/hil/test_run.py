@@ -183,6 +183,8 @@ def refuse(capsys: pytest.CaptureFixture[str]) -> Refuse:
         (("--card", "ram", "--card-size", "3"), "gatebench: card size '3'"),
         (("--https", "70000"), "'70000' is not a port"),
         (("--speed", "0"), "'0' is not a speed"),
+        (("--seed", "x"), "argument --seed: 'x' is not a seed: a whole number"),
+        (("--seed", "9" * 5000), "is not a seed"),
         (("--speed", "nan"), "'nan' is not a speed"),
         (("--for", "-1"), "'-1' is not seconds"),
         (("--bind", "localhost"), "'localhost' is not an IP address"),
