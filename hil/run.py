@@ -298,7 +298,7 @@ class Run:
         if reader is not None:
             lines.append(f"card {reader}")
         if self.options.console == "stdio" and os.isatty(0) and os.isatty(1):
-            lines.append("Ctrl-] is the bench menu")
+            lines.append("Ctrl-] is the bench menu; once logged in, help lists the board's commands")
         return "\n".join(lines)
 
     def _urls(self) -> dict[str, str | None]:

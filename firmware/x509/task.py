@@ -269,7 +269,7 @@ class X509Task:
 
     def _begin(self, kind: Kind, target: str, key_bits: int, make: Callable[[Job], Awaitable[str]]) -> Job:
         if self.job is not None and self.job.running:
-            raise CommandError(f"busy: {self.job.line()}")
+            raise CommandError(f"busy: {self.job.line()}, servercert-wait waits for it")
         job = self.job = Job(kind, shown_target(target), key_bits, Event(self._kernel))
         job.task = self._kernel.spawn(self._run(job, make), "x509", Priority.BACKGROUND, self._share)
         return job
