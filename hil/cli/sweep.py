@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,7 +153,10 @@ def _sweep(name: str, args: argparse.Namespace) -> int:
         settings=args.set,
         own={axis: getattr(args, axis.name) for axis in scenario.axes},
     )
-    finished = run_sweep(scenario, grid, _engine(args), out=args.out, fresh=args.fresh, retry_errors=args.retry_errors)
+    with _ended_like_ctrl_c():
+        finished = run_sweep(
+            scenario, grid, _engine(args), out=args.out, fresh=args.fresh, retry_errors=args.retry_errors
+        )
     if finished.results:
         print(table_text(finished.results, scenario.measures))
     failures = failures_text(finished.results)
@@ -166,6 +171,20 @@ def _sweep(name: str, args: argparse.Namespace) -> int:
     if args.out is not None:
         print(f"written: {args.out}")
     return FAILED if failures else OK
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM ends a sweep as Ctrl-C does: it says how it goes on, and leaves nothing behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _engine(args: argparse.Namespace) -> Callable[[], Engine]:

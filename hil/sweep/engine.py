@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -180,14 +181,16 @@ class LocalEngine:
         if self._pool is None:
             self._pool = self._new_pool(self.workers)
         self._given += len(cases)
-        return self._pool.submit(run_cases, scenario, cases)
+        with _ctrl_c_waits():
+            return self._pool.submit(run_cases, scenario, cases)
 
     def alone(self, scenario: Scenario, case: Case) -> Result:
         if self._pool is not None:
             self.close()
         if self._lone is None:
             self._lone = self._new_pool(1)
-        future = self._lone.submit(run_cases, scenario, [case])
+        with _ctrl_c_waits():
+            future = self._lone.submit(run_cases, scenario, [case])
         workers = self._processes()
         try:
             return future.result()[0]
@@ -235,7 +238,22 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
         raise EnvironmentRefused(f"temporary files of the workers: {reason_from_oserror(error)}") from error
 
 
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C comes after the block; a process that is started in it hears of none before it can leave that to us."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(folder: str) -> None:
     """What a worker begins with. Its temporary files go when the sweep ends, though it may be killed."""
     become_worker()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tempfile.tempdir = folder

@@ -215,8 +215,9 @@ def test_processes_give_what_one_process_gives_and_fault_plans_reach_them(run: A
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path) -> None:
-    """Ctrl-C goes to all processes of the terminal: none of them may leave a traceback."""
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path, signal_: signal.Signals) -> None:
+    """Ctrl-C goes to all processes of the terminal, and so does what ``timeout`` sends: none may leave a traceback."""
     Path("hold").touch()
     terminal, inner = pty.openpty()
     lab = (MODELS / "ip800.toml").read_text().replace('"ip800"', '"lab"', 1)
@@ -229,7 +230,7 @@ def test_ctrl_c_on_a_terminal_stops_at_once_and_keeps_what_there_is(mine: Path) 
     os.close(inner)
     journal = journal_path(Path("r.jsonl"))
     _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") == 6)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal_)
     said = _all_of(terminal)
     assert process.wait() == 1
     assert "/500 cases, 0 failed, 0 errors" in said
