@@ -6,7 +6,7 @@ an answer like any other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from OpenSSL import SSL, _util
 
@@ -22,6 +22,8 @@ OUTPUT_BYTES = 65_536
 
 RECORD_BYTES = 16_384
 """Largest plaintext of one record, RFC 8446 5.1."""
+
+WANT_READ: int = lib.SSL_ERROR_WANT_READ
 
 _room: Any = ffi.new("char[]", OUTPUT_BYTES)
 _buffer: Any = ffi.buffer
@@ -107,37 +109,39 @@ class Connection:
     def shake_hands(self) -> bool:
         """Goes on with the handshake. False where more is wanted of the peer. Failed."""
         result = lib.SSL_do_handshake(self._ssl)
-        return result > 0 or not self._wants_more(result)
+        if result > 0:
+            return True
+        if lib.SSL_get_error(self._ssl, result) != WANT_READ:
+            self._raise(result)
+        return False
 
     def receive(self) -> bytes | None:
         """What the peer said in one record; None where more is wanted of it. Failed, PeerClosed."""
         count = lib.SSL_read(self._ssl, _room, OUTPUT_BYTES)
         if count > 0:
             return cast(bytes, _buffer(_room, count)[:])
-        self._wants_more(count)
+        if lib.SSL_get_error(self._ssl, count) != WANT_READ:
+            self._raise(count)
         return None
 
     def send(self, plaintext: bytes) -> None:
         """Encrypts it. Failed."""
         for start in range(0, len(plaintext), RECORD_BYTES):  # OpenSSL takes no more at once, as it is set
             piece = plaintext[start : start + RECORD_BYTES]
-            self._check(lib.SSL_write(self._ssl, piece, len(piece)) > 0)
+            result = lib.SSL_write(self._ssl, piece, len(piece))
+            if result <= 0:
+                self._raise(result)
 
     def close(self) -> None:
         """Says close_notify. Failed."""
-        self._check(lib.SSL_shutdown(self._ssl) >= 0)
+        result = lib.SSL_shutdown(self._ssl)
+        if result < 0:
+            self._raise(result)
 
-    def _wants_more(self, result: int) -> bool:
-        error = lib.SSL_get_error(self._ssl, result)
-        if error == lib.SSL_ERROR_ZERO_RETURN:
+    def _raise(self, result: int) -> NoReturn:
+        if lib.SSL_get_error(self._ssl, result) == lib.SSL_ERROR_ZERO_RETURN:
             raise PeerClosed
-        self._check(error == lib.SSL_ERROR_WANT_READ)
-        return True
-
-    @staticmethod
-    def _check(done: bool) -> None:
-        if not done:
-            raise Failed(_reason())
+        raise Failed(_reason())
 
 
 def _reason() -> str:

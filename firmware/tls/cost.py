@@ -29,7 +29,19 @@ from functools import lru_cache
 from firmware.errors import CertificateError
 from firmware.hal import Costs
 from firmware.tls.credentials import Credentials
-from firmware.tls.messages import HEADER_BYTES, TLS_1_3, HandshakeEvent, TlsEvent, certificates_from_message
+from firmware.tls.messages import (
+    CERTIFICATE,
+    CERTIFICATE_VERIFY,
+    CLIENT_HELLO,
+    CLIENT_KEY_EXCHANGE,
+    FINISHED,
+    SERVER_HELLO,
+    SERVER_KEY_EXCHANGE,
+    TLS_1_3,
+    HandshakeEvent,
+    TlsEvent,
+    certificates_from_message,
+)
 from firmware.tls.suites import ServerChoice, choice_from_server_hello, group_from_server_key_exchange
 
 __all__ = ["Charge", "CostMeter"]
@@ -65,10 +77,11 @@ class CostMeter:
         charges: list[Charge] = []
         for event in events:
             if isinstance(event, HandshakeEvent):
-                _, name, body = event
-                self._transcript_bytes += len(body) + HEADER_BYTES
-                if name in PRICES:
-                    PRICES[name](self, event, charges.append)
+                message = event.message
+                self._transcript_bytes += len(message)
+                price = PRICES.get(message[0])
+                if price is not None:
+                    price(self, event, charges.append)
         return charges
 
     def records(self, size_bytes: int) -> list[Charge]:
@@ -136,14 +149,14 @@ class CostMeter:
         return "rsa-public", self._costs.rsa_public(self._peer_bits)
 
 
-PRICES: dict[str, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
-    "ClientHello": CostMeter._client_hello,
-    "ServerHello": CostMeter._server_hello,
-    "Certificate": CostMeter._certificate,
-    "ServerKeyExchange": CostMeter._server_key_exchange,
-    "ClientKeyExchange": CostMeter._client_key_exchange,
-    "CertificateVerify": CostMeter._certificate_verify,
-    "Finished": CostMeter._finished,
+PRICES: dict[int, Callable[[CostMeter, HandshakeEvent, Charging], None]] = {
+    CLIENT_HELLO: CostMeter._client_hello,
+    SERVER_HELLO: CostMeter._server_hello,
+    CERTIFICATE: CostMeter._certificate,
+    SERVER_KEY_EXCHANGE: CostMeter._server_key_exchange,
+    CLIENT_KEY_EXCHANGE: CostMeter._client_key_exchange,
+    CERTIFICATE_VERIFY: CostMeter._certificate_verify,
+    FINISHED: CostMeter._finished,
 }
 
 

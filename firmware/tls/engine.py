@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from firmware.tls.contexts import ClientContext
 from firmware.tls.errors import TlsError
 from firmware.tls.judgement import Judge, Judgement, Role
-from firmware.tls.messages import TLS_1_3, Alert, HandshakeEvent, TlsEvent, certificates_from_message
+from firmware.tls.messages import CERTIFICATE, TLS_1_3, Alert, HandshakeEvent, TlsEvent, certificates_from_message
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -68,6 +68,10 @@ class Step(NamedTuple):
     plaintext: bytes
     """What the peer said."""
     state: State
+
+
+NO_EVENTS: tuple[TlsEvent, ...] = ()
+NO_ALERTS: tuple[Alert, ...] = ()
 
 
 class Engine:
@@ -204,7 +208,7 @@ class Engine:
     def _note_chain(self) -> None:
         """What the peer showed, if it did so since the last step."""
         for event in self._heard.events:
-            if event.name == "Certificate" and not event.sent and isinstance(event, HandshakeEvent):
+            if not event.sent and isinstance(event, HandshakeEvent) and event.kind == CERTIFICATE:
                 self.peer_chain_der = certificates_from_message(event.body, self._connection.version >= TLS_1_3)
 
     def _receive(self) -> bytes:
@@ -231,10 +235,13 @@ class Engine:
         self.failure = reason
 
     def _result(self, plaintext: bytes) -> Step:
-        heard = self._heard
-        if heard.events and not self.peer_chain_der:
-            self._note_chain()
-        events, alerts = heard.taken()
+        heard, events, alerts = self._heard, NO_EVENTS, NO_ALERTS
+        if heard.events:
+            if not self.peer_chain_der:
+                self._note_chain()
+            events, heard.events = tuple(heard.events), []
+            if heard.alerts:
+                alerts, heard.alerts = tuple(heard.alerts), []
         if self.state is FAILED:
             self._explain(alerts)
         return Step(self._connection.drain(), events, alerts, plaintext, self.state)

@@ -20,14 +20,15 @@ so is every further one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
 from weakref import ref
 
 import OpenSSL
 from OpenSSL import SSL, _util
 
 from firmware.tls.errors import CredentialsError, TlsError
-from firmware.tls.messages import Alert, TlsEvent, alert_from_message, event_from_message
+from firmware.tls.messages import Alert, HandshakeEvent, TlsEvent, alert_from_message
 
 __all__ = [
     "Heard",
@@ -146,15 +147,6 @@ class Heard:
         self.alerts: list[Alert] = []
         """Those among the events."""
 
-    def taken(self) -> tuple[tuple[TlsEvent, ...], tuple[Alert, ...]]:
-        """Events and alerts since the last time."""
-        if not self.events:
-            return (), ()
-        events, alerts = tuple(self.events), tuple(self.alerts)
-        self.events.clear()
-        self.alerts.clear()
-        return events, alerts
-
 
 heard_by_connection: dict[Any, Heard] = {}
 """By OpenSSL's connection object, as long as it lives."""
@@ -164,12 +156,16 @@ ALERT = 21
 """Record types, RFC 5246 6.2.1. The callback also reports headers and change-cipher-spec, which nobody needs."""
 
 
+_event = cast(Callable[[tuple[bool, bytes]], HandshakeEvent], partial(tuple.__new__, HandshakeEvent))
+"""Makes an event without the detour by its class's own ``__new__``."""
+
+
 def _on_message(sent: int, _version: int, kind: int, buffer: Any, size: int, ssl: Any, _argument: Any) -> None:
     """Called by OpenSSL for every protocol message, decrypted, before it is acted upon. Must not raise."""
     if kind == HANDSHAKE:
         heard = heard_by_connection.get(ssl)
         if heard is not None:
-            heard.events.append(event_from_message(sent != 0, _buffer(buffer, size)[:]))
+            heard.events.append(_event((sent != 0, _buffer(buffer, size)[:])))
     elif kind == ALERT:
         heard = heard_by_connection.get(ssl)
         if heard is not None:

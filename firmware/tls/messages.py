@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import NamedTuple, cast
+from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = [
-    "HEADER_BYTES",
+    "CERTIFICATE",
+    "CERTIFICATE_VERIFY",
+    "CLIENT_HELLO",
+    "CLIENT_KEY_EXCHANGE",
+    "FINISHED",
+    "SERVER_HELLO",
+    "SERVER_KEY_EXCHANGE",
     "TLS_1_3",
     "Alert",
     "HandshakeEvent",
@@ -16,38 +21,32 @@ __all__ = [
     "alert_name",
     "alert_sentence",
     "certificates_from_message",
-    "event_from_message",
 ]
 
 
-class MessageNames(dict[int, str]):
-    """Names of handshake messages by their type; a number where the standards give no name."""
+CLIENT_HELLO, SERVER_HELLO, CERTIFICATE, SERVER_KEY_EXCHANGE = 1, 2, 11, 12
+CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, FINISHED = 15, 16, 20
+"""HandshakeType, RFC 5246 7.4 and RFC 8446 4: those that stand for work."""
 
-    def __missing__(self, number: int) -> str:
-        return f"handshake_{number}"
-
-
-MESSAGE_NAMES = MessageNames(
-    {
-        0: "HelloRequest",
-        1: "ClientHello",
-        2: "ServerHello",
-        4: "NewSessionTicket",
-        5: "EndOfEarlyData",
-        8: "EncryptedExtensions",
-        11: "Certificate",
-        12: "ServerKeyExchange",
-        13: "CertificateRequest",
-        14: "ServerHelloDone",
-        15: "CertificateVerify",
-        16: "ClientKeyExchange",
-        20: "Finished",
-        22: "CertificateStatus",
-        24: "KeyUpdate",
-        254: "MessageHash",
-    }
-)
-"""HandshakeType, RFC 5246 7.4 and RFC 8446 4."""
+MESSAGE_NAMES = {
+    0: "HelloRequest",
+    CLIENT_HELLO: "ClientHello",
+    SERVER_HELLO: "ServerHello",
+    4: "NewSessionTicket",
+    5: "EndOfEarlyData",
+    8: "EncryptedExtensions",
+    CERTIFICATE: "Certificate",
+    SERVER_KEY_EXCHANGE: "ServerKeyExchange",
+    13: "CertificateRequest",
+    14: "ServerHelloDone",
+    CERTIFICATE_VERIFY: "CertificateVerify",
+    CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
+    FINISHED: "Finished",
+    22: "CertificateStatus",
+    24: "KeyUpdate",
+    254: "MessageHash",
+}
+"""All of them, by name."""
 
 ALERT_NAMES = {
     0: "close_notify",
@@ -95,21 +94,29 @@ TLS_1_3 = 0x0304
 
 
 class HandshakeEvent(NamedTuple):
-    """One handshake message, sent or received."""
+    """One handshake message, sent or received. A connection has twenty: what it says is read when somebody asks."""
 
     sent: bool
     """True when it was ours."""
-    name: str
-    body: bytes
-    """What follows the header."""
+    message: bytes
+    """All of it, as it goes into the transcript."""
 
     @property
-    def size_bytes(self) -> int:
-        """Length with the header: what goes into the transcript."""
-        return len(self.body) + HEADER_BYTES
+    def kind(self) -> int:
+        """HandshakeType."""
+        return self.message[0]
+
+    @property
+    def name(self) -> str:
+        return MESSAGE_NAMES.get(self.kind) or f"handshake_{self.kind}"
+
+    @property
+    def body(self) -> bytes:
+        """What follows the header."""
+        return self.message[HEADER_BYTES:]
 
     def __repr__(self) -> str:
-        return f"<HandshakeEvent {self}, {self.size_bytes} bytes>"
+        return f"<HandshakeEvent {self}, {len(self.message)} bytes>"
 
     def __str__(self) -> str:
         return f"{'>' if self.sent else '<'}{self.name}"
@@ -133,10 +140,6 @@ class Alert(NamedTuple):
 TlsEvent = HandshakeEvent | Alert
 
 
-_made = cast(Callable[[tuple[bool, str, bytes]], HandshakeEvent], partial(tuple.__new__, HandshakeEvent))
-"""Makes an event without the detour by its own ``__new__``: a connection has twenty."""
-
-
 def alert_name(code: int) -> str:
     """The name that the standards give to an alert; its number where they give none."""
     return ALERT_NAMES.get(code, f"alert_{code}")
@@ -146,11 +149,6 @@ def alert_sentence(alert: Alert, peer: str) -> str:
     """One line for the log."""
     direction = "sent to" if alert.sent else "received from"
     return f"tls alert {alert.name} ({alert.code}) {direction} {peer}"
-
-
-def event_from_message(sent: bool, data: bytes) -> HandshakeEvent:
-    """Reads a handshake message, whole, as OpenSSL's message callback reports it."""
-    return _made((sent, MESSAGE_NAMES[data[0]], data[HEADER_BYTES:]))
 
 
 def alert_from_message(sent: bool, data: bytes) -> Alert:

@@ -110,7 +110,8 @@ class TlsStream:
         """Cycles charged for the handshake."""
         self._events: list[TlsEvent] = []
         self._check = check
-        self._judged = False
+        self._judged = check is None
+        """Whether there is nobody, or nothing more, to be told of a judgement."""
         self._kernel = kernel
         self._wire = wire
         self._engine = engine
@@ -244,24 +245,20 @@ class TlsStream:
                     raise
 
     async def _account_for(self, step: Step) -> None:
-        """Pays for what happened in a step."""
+        """Pays for what happened in a step; whom we judged is told before the peer hears of it."""
         charges = self._meter.handshake(step.events)
+        judgement = None if self._judged else self._engine.judgement
+        if judgement is not None:
+            charges += judgement.charges
         if self._kernel.spans is None:
             await self._pay(charges)
-            await self._tell_judgement()
         else:
             with span(self._kernel, self.peer, " ".join(map(str, step.events))):
                 await self._pay(charges)
-                await self._tell_judgement()
+        if judgement is not None and self._check is not None:
+            self._judged = True
+            self._check.judged(self.peer, self._engine.role, self._engine.peer_chain_der, judgement)
         self._events += step.events[: KEPT_EVENTS - len(self._events)]
-
-    async def _tell_judgement(self) -> None:
-        judgement = self._engine.judgement
-        if judgement is None or self._check is None or self._judged:
-            return
-        self._judged = True
-        await self._pay(judgement.charges)
-        self._check.judged(self.peer, self._engine.role, self._engine.peer_chain_der, judgement)
 
     @coroutine
     def _waiting(self, peer: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
