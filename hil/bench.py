@@ -332,7 +332,7 @@ class Bench:
         try:
             return model_named(name)
         except ModelError as error:
-            raise RackMisuse(str(error)) from error
+            raise RackMisuse(f"{error}, or the path of a model file, such as ./lab.toml") from error
 
 
 def _recorded_clock() -> VirtualClock:

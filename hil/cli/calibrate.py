@@ -68,13 +68,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     live.add_argument("--live", metavar="HOST:PORT", type=_address, help="time handshakes with this HTTPS port")
     live.add_argument("--console", metavar="URL", help="the same board's: /dev/ttyUSB0, rfc2217://..., socket://...")
     live.add_argument("--keys", metavar="LIST", type=_keys, help="key lengths (default: 1024,2048)")
-    live.add_argument("--count", metavar="N", type=int, help="handshakes per key length (default: 20)")
+    live.add_argument("--count", metavar="N", type=_whole_number, help="handshakes per key length (default: 20)")
     live.add_argument(
         "--target", metavar="NAME", help="whose certificate is made: a domain, or device (default: calibration.invalid)"
     )
     live.add_argument("--user", metavar="NAME", help="who logs in (default: admin)")
     live.add_argument("--password", metavar="TEXT", help="- asks for it (default: the base model's name)")
-    live.add_argument("--baud", metavar="N", type=int, help=f"of the serial line (default: {DEFAULT_BAUD})")
+    live.add_argument("--baud", metavar="N", type=_whole_number, help=f"of the serial line (default: {DEFAULT_BAUD})")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -204,3 +204,10 @@ def _keys(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of key lengths, as 1024,2048") from None
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None

@@ -58,7 +58,10 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["run", "--bogus"], "gatebench: unrecognized arguments: --bogus (see gatebench --help)"),
-        (["run", "--seed", "x"], "gatebench: argument --seed: 'x' is not a seed: a whole number (see gatebench run --help)"),
+        (
+            ["run", "--seed", "x"],
+            "gatebench: argument --seed: 'x' is not a seed: a whole number (see gatebench run --help)",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
