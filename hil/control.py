@@ -179,7 +179,8 @@ class ControlFace:
             if method == "GET" and path in self._reads:
                 return self._reads[path]()
             if method != "PUT" or path not in self._writes:
-                raise BadRequest(405, f"{method} {path}: cannot be done")
+                able = [verb for verb, paths in (("GET", self._reads), ("PUT", self._writes)) if path in paths]
+                raise BadRequest(405, f"{method} {path}: must be {' or '.join(able)}")
             self._writes[path](body)
         except (BoardError, RackMisuse, EnvironmentRefused) as error:
             raise BadRequest(409, str(error)) from error

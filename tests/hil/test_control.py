@@ -239,6 +239,13 @@ def test_the_button_is_pressed_for_so_many_milliseconds(ask: Ask, gateway: Gatew
     assert gateway.board.button.line.level == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "verbs"), [("DELETE", "/card", "GET or PUT"), ("PUT", "/leds", "GET"), ("GET", "/save", "PUT")]
+)
+def test_another_method_is_told_which_ones_there_are(ask: Ask, method: str, path: str, verbs: str) -> None:
+    assert ask(method, path) == (405, f"{method} {path}: must be {verbs}\n")
+
+
 def test_json_and_errors_end_with_a_line_break_and_values_are_bare(ask: Ask) -> None:
     for path in ("/leds", "/state", "/card/fault"):
         text = ask("GET", path)[1]
