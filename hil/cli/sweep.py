@@ -250,11 +250,17 @@ def _powerloss(args: argparse.Namespace) -> int:
     require_writable({"--json": args.json})
     seed = draw_seed() if args.seed is None else args.seed
     began = time.perf_counter()
-    if args.only:
-        tally = repeat(args.only, FULL, seed)
-    else:
-        effort = FULL if args.full else REDUCED
-        tally = sweep(effort, seed, processes=args.jobs, boards=args.boards if args.full else min(args.boards, 2))
+    try:
+        with _ended_like_ctrl_c():
+            if args.only:
+                tally = repeat(args.only, FULL, seed)
+            else:
+                effort = FULL if args.full else REDUCED
+                boards = args.boards if args.full else min(args.boards, 2)
+                tally = sweep(effort, seed, processes=args.jobs, boards=boards)
+    except KeyboardInterrupt:
+        print("gatebench: interrupted: power losses are counted as a whole, nothing is kept", file=sys.stderr)
+        return FAILED
     wall_s = time.perf_counter() - began
     print(text_from_tally(tally, seed, wall_s))
     if args.json is not None:

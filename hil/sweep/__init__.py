@@ -9,6 +9,7 @@
 ``models``        boards by name or by file, and how files reach the workers
 ``work``          what a worker does with a case
 ``engine``        the workers on this machine, and what becomes of one that dies
+``workplace``     how workers on this machine begin, and what goes with them
 ``cluster``       workers elsewhere: Dask
 ``journal``       results while a sweep runs, safe from its end
 ``columns``       results when it has ended: one columnar file

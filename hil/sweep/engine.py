@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,11 +24,12 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-from hil.errors import EnvironmentRefused, reason_from_oserror
+from hil.errors import EnvironmentRefused
 from hil.sweep.case import Case, Result
 from hil.sweep.scenario import Scenario
 from hil.sweep.work import run_cases
-from hil.workers import become_worker, death_from_codes
+from hil.sweep.workplace import begin_worker, ctrl_c_waits, temporary_folder
+from hil.workers import death_from_codes
 
 __all__ = ["Engine", "LocalEngine", "WorkerDied", "closing", "results"]
 
@@ -181,7 +181,7 @@ class LocalEngine:
         if self._pool is None:
             self._pool = self._new_pool(self.workers)
         self._given += len(cases)
-        with _ctrl_c_waits():
+        with ctrl_c_waits():
             return self._pool.submit(run_cases, scenario, cases)
 
     def alone(self, scenario: Scenario, case: Case) -> Result:
@@ -189,7 +189,7 @@ class LocalEngine:
             self.close()
         if self._lone is None:
             self._lone = self._new_pool(1)
-        with _ctrl_c_waits():
+        with ctrl_c_waits():
             future = self._lone.submit(run_cases, scenario, [case])
         workers = self._processes()
         try:
@@ -225,35 +225,7 @@ class LocalEngine:
 
     def _new_pool(self, workers: int) -> ProcessPoolExecutor:
         if self._folder is None:
-            self._folder = _temporary_folder()
+            self._folder = temporary_folder()
         # Started anew rather than forked: whatever threads and files this process has, no worker inherits them.
         spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, spawn, _begin, (self._folder.name,))
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    try:
-        return tempfile.TemporaryDirectory(prefix="gatebench-sweep-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise EnvironmentRefused(f"temporary files of the workers: {reason_from_oserror(error)}") from error
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C comes after the block; a process that is started in it hears of none before it can leave that to us."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin(folder: str) -> None:
-    """What a worker begins with. Its temporary files go when the sweep ends, though it may be killed."""
-    become_worker()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    tempfile.tempdir = folder
+        return ProcessPoolExecutor(workers, spawn, begin_worker, (self._folder.name,))

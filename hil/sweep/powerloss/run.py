@@ -18,7 +18,7 @@ from hil.sweep.powerloss.job import Effort, Job, Tally, jobs, run_job
 from hil.sweep.powerloss.models import MODELS
 from hil.sweep.powerloss.operations import CA, OPERATIONS
 from hil.sweep.powerloss.volumes import VOLUMES
-from hil.workers import become_worker
+from hil.sweep.workplace import begin_worker, ctrl_c_waits, temporary_folder
 
 __all__ = ["repeat", "sweep"]
 
@@ -77,16 +77,20 @@ def _pool(processes: int | None) -> Iterator[Callable[[list[Work]], Iterator[Tal
         return
     # Forked, so that they have the authority's key already.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(count, context, become_worker) as pool:
+    others = set(multiprocessing.active_children())
+    with temporary_folder() as folder, ProcessPoolExecutor(count, context, begin_worker, (folder,)) as pool:
 
         def results(work: list[Work]) -> Iterator[Tally]:
-            waiting = [pool.submit(_call, item) for item in work]
+            with ctrl_c_waits():
+                waiting = [pool.submit(_call, item) for item in work]
             try:
                 yield from (done.result() for done in as_completed(waiting))
             except BrokenProcessPool:
                 raise EnvironmentRefused(KILLED) from None
-            finally:
-                for left in waiting:
-                    left.cancel()
 
-        yield results
+        try:
+            yield results
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()  # or all that there is left to do would be waited for
+            raise

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -238,5 +241,36 @@ def test_a_sweep_whose_worker_is_killed_says_so_in_one_line(monkeypatch: pytest.
         run.sweep(REDUCED, 1, processes=2, boards=0)
 
 
+def test_ctrl_c_ends_it_at_once_with_one_line_and_nothing_is_left_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(run, "_call", take_long)
+    monkeypatch.setenv("GATEBENCH_TEST_BEGUN", str(tmp_path / "begun"))
+    others = set(multiprocessing.active_children())
+    began_s = time.monotonic()
+    assert main(["sweep", "powerloss", "--seed", "1", "--jobs", "2"]) == 1
+    assert time.monotonic() - began_s < 30, "though what was being done would take a minute"
+    assert set(multiprocessing.active_children()) <= others
+    assert list((tmp_path / "temporary").iterdir()) == []
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        "gatebench: interrupted: power losses are counted as a whole, nothing is kept\n",
+    )
+
+
 def die(_work: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_long(_work: object) -> None:
+    (Path(tempfile.mkdtemp()) / "card.img").touch()
+    try:
+        Path(os.environ["GATEBENCH_TEST_BEGUN"]).mkdir()
+    except FileExistsError:
+        pass
+    else:
+        os.kill(os.getppid(), signal.SIGINT)  # as soon as anybody is at work, once
+    time.sleep(60)
