@@ -354,7 +354,7 @@ class X509Task:
             await self._rootca.require_empty(volume)
             job.writing = True
             await self._rootca.store(volume, certificate, key)
-        return f"{certificate.subject.text} is on the card"
+        return f"{certificate.subject.text} is on the card{self._undated_remark()}"
 
     async def _make_issued(self, job: Job, card: CardTask, target: str, order: CertificateOrder, backup: bool) -> str:
         await card.settle()
@@ -371,7 +371,11 @@ class X509Task:
                 await self._rootca.backup(volume, name, _backup_pem(identity))
         self.install(target, identity, undated=not self.time_known())
         kept = ", backup on the card" if backup else ""
-        return f"{identity.leaf.subject.text}, serial {serial:02X}{kept}"
+        return f"{identity.leaf.subject.text}, serial {serial:02X}{kept}{self._undated_remark()}"
+
+    def _undated_remark(self) -> str:
+        """Behind an outcome: whoever reads nothing else should not keep a certificate of 1970."""
+        return "" if self.time_known() else ", made before the time was known"
 
     async def _issue_on(self, volume: Volume, order: CertificateOrder, key: PrivateKey) -> tuple[Identity, int]:
         """The CA's key is in memory only in here."""

@@ -204,6 +204,14 @@ def test_ctrl_c_while_the_result_is_written_says_what_came_of_it(console: Consol
     assert "CN=Bench CA" in console.run("x509 rootca-show").text
 
 
+@pytest.mark.gatebench(time="unset")
+def test_a_ca_that_is_made_before_the_time_is_known_is_marked_so(console: Console, card: CardPort) -> None:
+    made = console.run(CREATE, timeout_ms=600_000).lines[-1]
+    assert made == "root CA ready: CN=Bench CA is on the card, made before the time was known"
+    issued = console.run("x509 rootca-issue /dn-cn dev /backup", timeout_ms=600_000).lines[-1]
+    assert issued.endswith("CN=dev, serial 01, backup on the card, made before the time was known")
+
+
 LONG = "x509 rootca-create /key 2048-bit /dn-cn Long"
 
 
