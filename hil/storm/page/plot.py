@@ -251,15 +251,25 @@ def legend(entries: Iterable[tuple[str, Content]], *, class_: str = "") -> Marku
 def table(
     headings: Sequence[Markup | str], rows: Iterable[Sequence[Markup | str]], caption: str, class_: str = ""
 ) -> Markup:
-    """A table whose first column names its rows; it scrolls by itself where there is no room."""
+    """A table whose first column names its rows; it scrolls by itself where there is no room.
+
+    Args:
+        class_: ``broad``: of many columns. Where these have no room, each row is a list, as ``cell`` makes it.
+    """
     head = element("tr", *(element("th", heading, scope="col") for heading in headings))
-    body = [
-        element("tr", element("th", row[0], scope="row"), *(element("td", each) for each in row[1:])) for row in rows
-    ]
+    body = []
+    for row in rows:
+        cells = (cell(heading, each) for heading, each in zip(headings[1:], row[1:], strict=True))
+        body.append(element("tr", element("th", row[0], scope="row"), *cells))
     whole = element(
         "table", element("caption", caption), element("thead", head), element("tbody", *body), class_=class_ or None
     )
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def cell(heading: Markup | str, content: Markup | str, class_: str | None = None) -> Markup:
+    """A cell that says what it is where its column's heading is not to be seen."""
+    return element("td", element("span", heading, class_="of"), " ", content, class_=class_)
 
 
 def paragraphs(texts: Iterable[str], class_: str | None = None) -> Markup:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from firmware.admin.markup import Markup, element, join
 from hil.storm.page.figures import Figures
 from hil.storm.page.looks import look, name_in_legend
-from hil.storm.page.plot import table
+from hil.storm.page.plot import cell, table
 from hil.storm.page.units import BLANK, NOTHING, count, duration, percent
 from hil.storm.page.words import TIMEOUTS, kind_words, parameter_words, reason_words
 from hil.storm.result import RANKS, StormResult
@@ -48,28 +48,29 @@ def _fraction(value: float | None) -> str:
 # -- the verdict
 
 
+VERDICT_GROUPS = (
+    ("Registered after, s", tuple(f"{rank}{BLANK}%" for rank in RANKS)),
+    ("TLS handshake, s", ("p50", "p90", "p99", "max")),
+    ("CPU", ("per handshake, ms", "per minute at most", "load, peak", "load, mean")),
+    ("Attempts", ("per phone", "timeouts", "failures", "watchdog resets")),
+)
+"""Titles of columns that belong together, and the columns."""
+
+
 def verdict_table(everyone: Sequence[Figures]) -> Markup:
     """One row per setting, everything that is decided by."""
-    groups = (("Registered after, s", len(RANKS)), ("TLS handshake, s", 4), ("CPU", 4), ("Attempts", 4))
-    titles = (element("th", words, colspan=width, scope="colgroup") for words, width in groups)
+    titles = (element("th", title, colspan=len(columns), scope="colgroup") for title, columns in VERDICT_GROUPS)
     head = element("tr", element("td"), *titles)
     columns = (
-        "Setting",
-        *(f"{rank}{BLANK}%" for rank in RANKS),
-        *("p50", "p90", "p99", "max"),
-        *("per handshake, ms", "per minute at most", "load, peak", "load, mean"),
-        *("per phone", "timeouts", "failures", "watchdog resets"),
+        element("th", words, scope="col", class_="first" if index == 0 else None)
+        for _, columns in VERDICT_GROUPS
+        for index, words in enumerate(columns)
     )
-    second = element("tr", *(element("th", words, scope="col", class_=_edge(words)) for words in columns))
+    second = element("tr", element("th", "Setting", scope="col"), *columns)
     caption = "All settings in figures"
     body = element("tbody", *(_verdict_row(each, everyone) for each in everyone))
-    whole = element("table", element("caption", caption), element("thead", head, second), body, class_="verdicts")
+    whole = element("table", element("caption", caption), element("thead", head, second), body, class_="verdicts broad")
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
-
-
-def _edge(words: str) -> str | None:
-    """The first column of a group is set apart."""
-    return "first" if words in (f"50{BLANK}%", "p50", "per handshake, ms", "per phone") else None
 
 
 def _verdict_row(each: Figures, everyone: Sequence[Figures]) -> Markup:
@@ -95,9 +96,9 @@ def _verdict_row(each: Figures, everyone: Sequence[Figures]) -> Markup:
         ),
     )
     cells = [
-        element("td", content, class_="first" if index == 0 else None)
-        for group in groups
-        for index, content in enumerate(group)
+        cell(f"{title}: {words}", content, "first" if index == 0 else None)
+        for (title, columns), group in zip(VERDICT_GROUPS, groups, strict=True)
+        for index, (words, content) in enumerate(zip(columns, group, strict=True))
     ]
     return element("tr", element("th", name_cell(each, everyone), scope="row"), *cells)
 
@@ -128,7 +129,7 @@ def failures_table(everyone: Sequence[Figures]) -> Markup | None:
         row += [number(each.setting.failures.get(reason, 0)) for reason in ordered]
         row += [number(each.setting.timeouts.get(kind, 0)) for kind in waits]
         rows.append(row + [number(each.setting.refused_connections)] * refused)
-    return table(headings, rows, "Failed attempts by reason")
+    return table(headings, rows, "Failed attempts by reason", "broad")
 
 
 def _reason_heading(reason: str) -> Markup | str:
@@ -154,7 +155,7 @@ def cpu_table(everyone: Sequence[Figures]) -> Markup | None:
         row: list[Markup | str] = [name_cell(each, everyone), seconds(each.setting.busy_s)]
         row.append(seconds(each.setting.handshakes.wasted_cpu_s))
         rows.append(row + [seconds(each.setting.cpu_s_by_kind.get(kind, 0.0)) for kind in kinds])
-    return table(headings, rows, "CPU time by kind of work, from power to the end")
+    return table(headings, rows, "CPU time by kind of work, from power to the end", "broad")
 
 
 def queues_table(everyone: Sequence[Figures], names: Sequence[str], words: dict[str, str]) -> Markup | None:
