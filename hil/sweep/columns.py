@@ -120,7 +120,8 @@ def _write_parquet(path: Path, rows: list[Row], columns: Columns, facts: Mapping
     kinds = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()], metadata=dict(facts))
     cells = {name: [_cell(row.get(name), kind) for row in rows] for name, kind in columns.items()}
-    pa.parquet.write_table(pa.table(cells, schema=schema), path)
+    with path.open("wb") as file:  # by a file of ours, whose errors are told in Python's words
+        pa.parquet.write_table(pa.table(cells, schema=schema), file)
 
 
 def _write_csv(path: Path, rows: list[Row], columns: Columns, facts: Mapping[str, str]) -> None:
