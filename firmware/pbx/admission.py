@@ -13,6 +13,8 @@
 A device that comes without its certificate gets what it would get without having one, so showing another's does no harm
 where none is asked for. Taking the entry away ends the right, although the certificate stays good (reference text,
 Revoke List).
+
+Not modelled: passwords of objects, address filters, registration by number.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ right although the certificate stays good; that is why the box needs no list of 
 Revoke List). One stored value per entry, named by its hardware id, so that each change is one atomic step::
 
     pbx/device/IP232-30-00-af   "tls alice"      or  "any alice"
+
+Not modelled: the objects themselves (users, trunks, groups), their numbers and rights, replication between boxes.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ DRAWN_BYTES = 4
 
 
 def spread_ms(plan: Plan, entropy: Entropy) -> int:
-    """Until the first attempt after power-on."""
+    """Until the first attempt after the start."""
     return within(0, plan.start_spread_ms, entropy)
 
 

@@ -41,10 +41,14 @@ def register_status(registry: Registry, registration: Registration, now_ns: Call
         lines = [
             f"{waits}, since {since_s} s{then}",
             f"{plan.user} at {plan.registrar}, {data['transport']}",
-            f"{progress.attempts} attempts, {progress.failed} failed",
+            f"since the start: {_counted(progress.attempts, 'attempt')}, {progress.failed} failed or lost",
         ]
         if progress.last_error:
             lines.append(f"last error: {progress.last_error}")
         return Reply("\n".join(lines), data)
 
     registry.register(Operation(MODULE, "status", "how this phone's own registration stands", status, query=True))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,6 +8,8 @@
 
 Pings are only sent to a registrar that says that it knows them (``Require: outbound``, RFC 5626 6): another one need
 not answer.
+
+Not modelled: digest authentication, redirection (3xx counts as a failure), Retry-After, subscriptions and calls.
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ MOVES: dict[tuple[State, Event], State] = {
 
 @dataclass
 class Progress:
-    """State and counters of a registration since power-on."""
+    """State and counters of a registration since the firmware's start: a reset begins them anew, as power does.
+
+    Another configuration does not; it only ends the row of failures that the next wait is reckoned from.
+    """
 
     state: State = State.OFF
     since_ns: int = 0
@@ -76,6 +79,7 @@ class Progress:
     registered: int = 0
     """Connections over which a 200 came."""
     failed: int = 0
+    """Attempts that came to nothing, and registrations that were lost."""
     timeouts: int = 0
     """REGISTERs that nobody answered in time (timer F)."""
     pong_timeouts: int = 0

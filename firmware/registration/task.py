@@ -1,4 +1,7 @@
-"""A phone's registration at work: connects, registers, keeps it alive, and begins again when something fails."""
+"""A phone's registration at work: connects, registers, keeps it alive, and begins again when something fails.
+
+Not modelled: finding the registrar by DNS (RFC 3263), a second registrar to fail over to.
+"""
 
 from __future__ import annotations
 

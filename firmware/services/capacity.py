@@ -5,6 +5,8 @@ accept queue of a TCP stack that hands over what has begun to speak: after a pow
 second, and to serve all of them at once would only mean that all are served after the last one has lost its patience.
 The line has no limit of its own: whoever stands in it is counted among the connections, because it will need its memory
 when its turn comes.
+
+Not modelled: memory itself, how it is used up and breaks into pieces; only the number of connections stands for it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@
 
 How many connections there may be, and how many handshakes go on at once, is said in `capacity`. A connection keeps
 what it began with: trust and certificate changes concern new ones only.
+
+Not modelled: services on other ports than their own, filters by address, the real box's other services (Telnet, LDAP,
+H.323, RTP).
 """
 
 from __future__ import annotations

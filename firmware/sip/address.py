@@ -4,6 +4,8 @@
 
     "Alice" <sips:alice@gw.example:5061;ob>;expires=600;reg-id=1
      name    URI, with parameters of its own  parameters of the header
+
+Not modelled: ``tel:`` and other schemes, headers within URIs, comments.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 It knows OPTIONS, by which others find out whether somebody is there, and REGISTER where there is a registrar. Methods
 that SIP defines and that this device does not offer yet are answered 405 with what is allowed, others 501, as 8.2.1 and
 21.5.2 tell apart.
+
+Not modelled: transactions of their own (over a stream nothing comes twice), dialogs and calls, digest authentication.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 On a phone:
 
 =================  =====================================================================================
-``attempt``        value: number of the attempt, from 1
+``attempt``        value: number of the attempt since the firmware's start, from 1
 ``connected``      value ``""``: TCP, and TLS where wanted, are there; the REGISTER goes out next
-``registered``     value: number of attempts since power-on; once per connection, refreshing is not told
+``registered``     value: number of that attempt; once per connection, refreshing is not told
 ``failed``         value: why an attempt, or a registration that stood, came to its end:
                    ``refused`` · ``timeout-connect`` (nobody accepted the connection) · ``tls: <alert or verdict>`` ·
                    ``timeout-f`` (no answer to REGISTER, RFC 3261 17.1.2.2) · ``status-403`` and other statuses ·

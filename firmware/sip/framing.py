@@ -1,4 +1,7 @@
-"""Cutting a byte stream into SIP messages: bytes in, messages, pings and errors out (RFC 3261 18.3, RFC 5626 4.4.1)."""
+"""Cutting a byte stream into SIP messages: bytes in, messages, pings and errors out (RFC 3261 18.3, RFC 5626 4.4.1).
+
+Not modelled: datagrams, WebSocket frames.
+"""
 
 from __future__ import annotations
 

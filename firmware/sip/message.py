@@ -2,6 +2,8 @@
 
 Over a stream a message ends where its Content-Length says (RFC 3261 18.3), so that header is not optional here. Names
 of headers are read in any case and in their compact forms (7.3.3); folded lines are joined.
+
+Not modelled: bodies in parts, and what a body says; the grammar of headers that nothing here asks for.
 """
 
 from __future__ import annotations

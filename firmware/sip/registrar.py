@@ -14,6 +14,9 @@
 
 A binding lives as long as it is renewed, and not longer than the connection that it came over: that is the only way to
 the device (RFC 5626), and its end says at once that the device is gone.
+
+Not modelled: digest authentication, registering for others, Path (RFC 3327) and GRUU (RFC 5627), the order of contacts
+(``q``), two flows of one device as RFC 5626 wants them for failing over.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ RequestError when nothing does."""
 
 @dataclass
 class Counts:
-    """What a registrar says of its work since power-on."""
+    """What a registrar says of its work since the firmware's start."""
 
     accepted: int = 0
     """REGISTERs that were answered 200, queries included."""

@@ -1,4 +1,7 @@
-"""One SIP connection over TCP or TLS: requests in, responses out, pings answered. And the end of old bindings."""
+"""One SIP connection over TCP or TLS: requests in, responses out, pings answered. And the end of old bindings.
+
+Not modelled: UDP and WebSocket, requests of our own over a connection that a device began.
+"""
 
 from __future__ import annotations
 

@@ -208,7 +208,23 @@ def test_a_phone_that_lost_its_power_registers_again_in_its_old_place(registered
     registered.phone.power_cycle()
     registered.wait_for("registered", 2)
     assert len(registered.registrations()) == 1
-    assert registered.status()["attempts"] == 1, "counted from power-on"
+    assert registered.status()["attempts"] == 1
+
+
+def test_attempts_are_counted_over_every_configuration_from_the_start_on(office: Office) -> None:
+    office.configure("/retry constant /retry-base-ms 1000", port=4)
+    office.wait_for("failed", 2)
+    assert "since the start: 2 attempts, 2 failed or lost" in office.run(office.phone, "sip status").text
+    office.configure()
+    office.wait_for("registered")
+    attempts = office.status()["attempts"]
+    assert attempts >= 3
+    office.registrar.power_cycle()
+    office.wait_for("registered", 2)
+    assert office.status()["attempts"] > attempts
+    office.phone.press_button(300)
+    office.wait_for("registered", 3)
+    assert "since the start: 1 attempt, 0 failed or lost" in office.run(office.phone, "sip status").text
 
 
 def test_a_cut_cable_is_noticed_by_the_missing_pong_and_got_over(registered: Office) -> None:
