@@ -37,7 +37,7 @@ class TrustList:
     @property
     def unread(self) -> int:
         """How many certificates still have to be read from flash before the list is known."""
-        return len(self._waiting())
+        return len(self._waiting() if self._unread is None else self._unread)
 
     def read(self, count: int) -> int:
         """Reads up to ``count`` more certificates; gives how many it read."""
@@ -56,7 +56,8 @@ class TrustList:
 
     def certificates(self) -> dict[str, Certificate]:
         """All of them, by SHA-1 fingerprint (40 lower-case hexadecimal digits)."""
-        self.read(self.unread)
+        if self.unread:
+            self.read(self.unread)
         return self._certificates
 
     def find(self, sha1: str) -> Certificate:

@@ -147,6 +147,8 @@ class _Judgement:
     def _message_fault(self) -> Misplaced | None:
         if not self._sent:
             return _EMPTY
+        if sum(self._sizes_bytes) <= MAX_CHAIN_BYTES:
+            return None
         total = 0
         for index, size_bytes in enumerate(self._sizes_bytes):
             total += size_bytes
