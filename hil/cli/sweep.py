@@ -102,6 +102,7 @@ def _add_grid_options(parser: argparse.ArgumentParser, scenario: Scenario | None
     """Those of one of our scenarios, or, without one, of a user's."""
     from hil.sweep.case import NO_FAULTS, option_of_axis
 
+    parser.description = None if scenario is None else scenario.about
     axes = parser.add_argument_group("the grid")
     axes.add_argument("--seeds", metavar="LIST", default="0:10", help="0:100 (without 100), 1,2,7 (default: 0:10)")
     axes.add_argument("--models", metavar="LIST", default="ip800", help="models, or model files (default: ip800)")

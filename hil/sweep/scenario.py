@@ -89,6 +89,14 @@ class Scenario:
         return function
 
     @property
+    def about(self) -> str:
+        """What it does, in a sentence; nothing is known of a user's."""
+        if self.source:
+            return ""
+        text = importlib.import_module(self.place.rpartition(":")[0]).__doc__ or ""
+        return text.partition("\n")[0]
+
+    @property
     def axes(self) -> tuple[Axis, ...]:
         """Its further axes, loaded when somebody asks."""
         if not self.axes_place:

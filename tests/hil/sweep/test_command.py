@@ -166,11 +166,20 @@ def test_a_missing_extra_is_said_before_the_work_begins(run: Any, monkeypatch: p
     assert err.startswith("gatebench: --cluster needs Dask: pip install 'gatebench[sweep]'")
 
 
-def test_each_scenario_has_help_of_its_own(run: Any) -> None:
-    for words, option in ((["certificates"], "--keys"), (["powerloss"], "--boards"), ([], "FILE.py:FUNCTION")):
-        code, out, _ = run(*words, "--help")
-        assert code == 0
-        assert option in out
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["certificates"], ["A box's life with its certificates", "--keys", "--faults"]),
+        (["storm"], ["A storm in every setting", "--keys", "--phones", "--arrival"]),
+        (["powerloss"], ["Cut every operation", "--boards"]),
+        (["mine.py:quick"], ["--set NAME=LIST"]),
+        ([], ["FILE.py:FUNCTION", "certificates", "storm", "powerloss"]),
+    ],
+)
+def test_each_scenario_has_help_of_its_own(run: Any, words: list[str], found: list[str]) -> None:
+    code, out, _ = run(*words, "--help")
+    assert code == 0
+    assert [text for text in found if text not in out] == []
 
 
 def test_the_sweep_of_certificates_is_there_by_name(run: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -161,3 +163,31 @@ def _until(look: Any) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError("it did not happen within 60 s")
+
+
+def test_without_room_for_temporary_files_nothing_begins(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    with (
+        pytest.raises(EnvironmentRefused, match="temporary files of the workers: no space left on device"),
+        closing(LocalEngine(1)) as engine,
+    ):
+        run(engine, scenario_named("mine.py:quick"), 3)
+
+
+def test_a_workers_temporary_files_go_with_the_engine_though_it_is_killed(mine: Path) -> None:
+    mine.write_text(
+        "import os, tempfile\n"
+        "def litters(case, bench):\n"
+        "    tempfile.mkdtemp()\n"
+        "    open('where', 'w').write(tempfile.gettempdir())\n"
+        "    if case.seed == 1:\n        os._exit(1)\n"
+        "    return {}\n"
+    )
+    with closing(LocalEngine(1)) as engine:
+        assert [result.outcome for result in run(engine, scenario_named("mine.py:litters"), 2)] == ["ok", "error"]
+    folder = Path(Path("where").read_text())
+    assert folder.name.startswith("gatebench-sweep-")
+    assert not folder.exists()
