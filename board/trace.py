@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 
 class TraceEvent(NamedTuple):
@@ -54,11 +55,21 @@ BoardTrace = Callable[[int, str, str, int | str], None]
 _new = tuple.__new__
 """Makes a named tuple in half the time."""
 
+_Fields = Sequence[Any]
+"""Of many events, one behind the other: nothing in it that the host's garbage collector would look through, as it does
+with whatever is made by the ten thousand. They become events when somebody looks."""
+
+FIELDS = len(TraceEvent._fields)
+
 _LINE = "%s\t%s\t%s\t%s\t%s\n"
 """As ``TraceEvent.line``, for events without anything to be escaped."""
 
 BATCH = 1_024
 """So many events are hashed at a time: one by one, that would be most of what recording costs."""
+
+BATCH_FIELDS = BATCH * FIELDS
+
+_LINES = _LINE * BATCH
 
 
 class Trace:
@@ -69,10 +80,12 @@ class Trace:
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        self._events: deque[TraceEvent] = deque(maxlen=limit)
-        self._fresh: list[TraceEvent] = []  # not hashed yet, and not among the others
+        self._limit = limit
+        self._batches: deque[_Fields] = deque()
+        self._fresh: deque[int | str] = deque()  # not hashed yet, and not among the others
         self._hash = hashlib.sha256()
         self._hashed = 0
+        self._kept = 0
         self._listeners: tuple[tuple[Listener, str | None, frozenset[str] | None], ...] = ()
         self._told: list[_Told] = []
         self._takers: tuple[Taker, ...] = ()
@@ -81,14 +94,13 @@ class Trace:
         """What the parts of one board are given to record with."""
         told = _Told(self, board)
         self._told.append(told)
-        fresh, add, settle = self._fresh, self._fresh.append, self.settle
+        fresh, add, settle = self._fresh, self._fresh.extend, self.settle
 
         def record(now_ns: int, kind: str, name: str, value: int | str) -> None:
-            event = _new(TraceEvent, (now_ns, board, kind, name, value))
-            add(event)
+            add((now_ns, board, kind, name, value))
             for listen in told[kind]:
-                listen(event)
-            if len(fresh) >= BATCH:
+                listen(_new(TraceEvent, (now_ns, board, kind, name, value)))
+            if len(fresh) >= BATCH_FIELDS:
                 settle()
 
         return record
@@ -96,7 +108,7 @@ class Trace:
     @property
     def count(self) -> int:
         """Number of events so far."""
-        return self._hashed + len(self._fresh)
+        return self._hashed + len(self._fresh) // FIELDS
 
     def listen(self, listener: Listener, *, board: str | None = None, kinds: Collection[str] | None = None) -> None:
         """Has ``listener(event)`` called with every event from now on; of one board and of these kinds, where told."""
@@ -141,32 +153,47 @@ class Trace:
         return [event.line() for event in list(self)[-number_of_lines:]]
 
     def __iter__(self) -> Iterator[TraceEvent]:
-        self.settle()
-        return iter(self._events)
+        number = len(self)
+        return islice(chain.from_iterable(map(_events, tuple(self._batches))), self._kept - number, None)
 
     def __len__(self) -> int:
         self.settle()
-        return len(self._events)
+        return self._kept if self._limit is None else min(self._kept, self._limit)
 
     def settle(self) -> None:
         """Hashes the fresh events, puts them with the others, and tells the takers."""
-        fresh = self._fresh
-        if fresh:
-            # Nearly always nothing is to be escaped: written at once, and looked whether that was so.
-            text = "".join(map(_LINE.__mod__, fresh))
-            if "\\" in text or "\r" in text or text.count("\n") + text.count("\t") != 5 * len(fresh):
-                text = "".join(event.line() + "\n" for event in fresh)
-            self._hash.update(text.encode())
-            number, self._hashed = self._hashed, self._hashed + len(fresh)
-            self._events.extend(fresh)
-            events = fresh[:] if self._takers else []
-            fresh.clear()
+        if not self._fresh:
+            return
+        fields = tuple(self._fresh)
+        self._fresh.clear()
+        number = len(fields) // FIELDS
+        # Nearly always nothing is to be escaped: written at once, and looked whether that was so.
+        text = (_LINES if number == BATCH else _LINE * number) % fields
+        if "\\" in text or "\r" in text or text.count("\n") + text.count("\t") != FIELDS * number:
+            text = "".join(event.line() + "\n" for event in _events(fields))
+        self._hash.update(text.encode())
+        before, self._hashed = self._hashed, self._hashed + number
+        self._keep(fields)
+        if self._takers:
+            events = [*_events(fields)]
             for taker in self._takers:
-                taker(number, events)
+                taker(before, events)
+
+    def _keep(self, fields: _Fields) -> None:
+        self._batches.append(fields)
+        self._kept += len(fields) // FIELDS
+        while self._limit is not None and self._kept - len(self._batches[0]) // FIELDS >= self._limit:
+            self._kept -= len(self._batches.popleft()) // FIELDS
+            if not self._batches:
+                break
 
     def _forget(self) -> None:
         for told in self._told:
             told.clear()
+
+
+def _events(fields: _Fields) -> Iterator[TraceEvent]:
+    return map(TraceEvent._make, zip(*[iter(fields)] * FIELDS, strict=True))
 
 
 def _escaped(value: int | str) -> int | str:

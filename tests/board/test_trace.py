@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from board.trace import Trace, TraceEvent
+from board.trace import BATCH, Trace, TraceEvent
 
 
 def test_the_digest_is_that_of_the_lines() -> None:
@@ -101,3 +101,29 @@ def test_a_taker_gets_everything_in_order_and_knows_how_much_came_before() -> No
     tell(3_001, "led", "ready", "unheard")
     trace.settle()
     assert taken[-1] == (3_000, ["last"])
+
+
+def test_events_come_back_as_they_were_however_many_there_are_and_whatever_is_kept() -> None:
+    bounded, unbounded = Trace(limit=BATCH + 10), Trace()
+    values: list[int | str] = [number if number % 3 else str(number) for number in range(3 * BATCH + 7)]
+    for trace in (bounded, unbounded):
+        record = trace.for_board("a")
+        for value in values:
+            record(7, "k", "n", value)
+    assert [event.value for event in unbounded] == values
+    assert [event.value for event in bounded] == values[-BATCH - 10 :]
+    assert all(isinstance(event, TraceEvent) for event in bounded)
+    assert bounded.digest() == unbounded.digest()
+
+
+def test_a_limit_holds_when_somebody_looks_after_every_event() -> None:
+    trace = Trace(limit=3)
+    for number in range(10):
+        trace.for_board("a")(number, "k", "n", number)
+        assert [event.value for event in trace] == list(range(max(0, number - 2), number + 1))
+
+
+def test_a_limit_of_none_at_all_keeps_nothing() -> None:
+    trace = Trace(limit=0)
+    trace.for_board("a")(1, "k", "n", 1)
+    assert (list(trace), len(trace), trace.count) == ([], 0, 1)
