@@ -144,6 +144,7 @@ class Board:
         self._start = program
         self._program: Program | None = None
         self._alarm: Alarm | None = None
+        self._called = False
         self._running = False
         cpu.watchdog = self.wdt
         cpu.on_interrupt(self._interrupted)
@@ -280,8 +281,20 @@ class Board:
         self._wake_at(now_ns)
 
     def _interrupted(self) -> None:
-        if self.powered and not self._running:
+        if not self.powered or self._running or self._called:
+            return
+        # A CPU that is free takes an interrupt at once, and not after whatever else happens at this moment elsewhere.
+        if self.cpu.now_ns <= self.clock.now_ns and self.clock.then(self._answer):
+            self._called = True
+        else:
             self._wake_at(max(self.clock.now_ns, self.cpu.now_ns))
+
+    def _answer(self) -> None:
+        """Runs the program for an interrupt, unless the same moment brought the CPU a reset, or no power."""
+        self._called = False
+        if self.powered and not self._running and self.cpu.now_ns <= self.clock.now_ns:
+            self._forget_alarm()
+            self._run()
 
     def _wake_at(self, when_ns: int) -> None:
         if self._alarm is not None:

@@ -15,6 +15,7 @@ Not modelled: drift between boards' oscillators.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
@@ -64,10 +65,13 @@ class VirtualClock:
         """Up to here some CPU has already worked, or must wait for its share: time that a hurried run may skip."""
         self.stacks = Stacks()
         """What CPUs run on."""
+        self._quantum_ns = QUANTUM_NS
         self._limit_ns = FOREVER_NS
         self._heap: list[tuple[int, int, Alarm]] = []
         self._sequence = 0
         self._stale = 0
+        self._happening = False
+        self._then: deque[Callable[[], None]] = deque()
 
     def at(self, when_ns: int, callback: Callable[[], None]) -> Alarm:
         """Calls ``callback()`` when world time is ``when_ns``; a time that has passed means: next."""
@@ -83,6 +87,12 @@ class VirtualClock:
     def after(self, delay_ns: int, callback: Callable[[], None]) -> Alarm:
         """Calls ``callback()`` when ``delay_ns`` of world time have passed."""
         return self.at(self.now_ns + delay_ns, callback)
+
+    def then(self, callback: Callable[[], None]) -> bool:
+        """Calls ``callback()`` right after the event that happens now, before any other. False while none happens."""
+        if self._happening:
+            self._then.append(callback)
+        return self._happening
 
     @property
     def next_ns(self) -> int | None:
@@ -103,7 +113,7 @@ class VirtualClock:
         return True
 
     def step(self) -> bool:
-        """Lets the next event happen. False when there is none before the limit of the run."""
+        """Lets the next event happen, and what follows from it. False when there is none before the limit."""
         heap = self._heap
         while heap:
             when_ns, _, alarm = heap[0]
@@ -119,7 +129,13 @@ class VirtualClock:
                 self.now_ns = when_ns
             self._look_ahead()
             alarm.callback = None
-            callback()
+            self._happening = True
+            try:
+                callback()
+                while self._then:
+                    self._then.popleft()()
+            finally:
+                self._happening = False
             return True
         return False
 
@@ -161,7 +177,9 @@ class VirtualClock:
         return True
 
     def _look_ahead(self) -> None:
-        horizon_ns = min(self._limit_ns, self.now_ns + QUANTUM_NS)
+        horizon_ns = self.now_ns + self._quantum_ns
+        if self._limit_ns < horizon_ns:
+            horizon_ns = self._limit_ns
         if self._heap and self._heap[0][0] < horizon_ns:
             horizon_ns = self._heap[0][0]
         self.horizon_ns = horizon_ns

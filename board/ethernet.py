@@ -23,6 +23,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 from board.clock import VirtualClock
@@ -168,7 +169,7 @@ class Stream:
             self._clock.at(self._reads[0][0], self._room_came)
         if taken:
             self._unread_bytes += len(taken)
-            self._send(lambda: other.deliver(taken), "data", taken)
+            self._send(partial(other.deliver, taken), "data", taken)
         return len(taken)
 
     def any(self) -> int:

@@ -46,6 +46,7 @@ class PacedClock(VirtualClock):
         wall_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         super().__init__()
+        self._quantum_ns = PACED_QUANTUM_NS
         if speed is not None and not speed > 0:
             raise ValueError(f"speed is {speed}, must be above 0")
         self._poll = poll
@@ -102,10 +103,6 @@ class PacedClock(VirtualClock):
             return True
         self._wait(when_ns)
         return False
-
-    def _look_ahead(self) -> None:
-        super()._look_ahead()
-        self.horizon_ns = min(self.horizon_ns, self.now_ns + PACED_QUANTUM_NS)
 
     def _wait(self, when_ns: int) -> None:
         """One look outside, until ``when_ns`` at the longest; time moves on as far as the wall clock has come."""

@@ -131,6 +131,51 @@ def test_an_interrupt_gets_the_cpu_at_once_when_it_idles_and_afterwards_when_it_
     assert served == [100, 150], "the second waits until the first 50 ms of work are used up"
 
 
+def served_at_once(also: Callable[[Board], None]) -> tuple[list[str], Board]:
+    """What happens when the button is pressed and, at the same time, something else; ``also`` in the same event."""
+    happened: list[str] = []
+
+    def begin(board: Board, kernel: Kernel) -> None:
+        pressed = Event(kernel)
+        board.button.irq(lambda _: pressed.set())
+
+        async def serve() -> None:
+            await pressed.wait()
+            happened.append("served")
+
+        kernel.spawn(serve(), "serve")
+
+    def press() -> None:
+        board.button.line.drive(0)
+        happened.append("pressed")
+        also(board)
+
+    clock, board, _ = make(begin)
+    board.power_on()
+    clock.at(100 * MS, press)
+    clock.at(100 * MS, lambda: happened.append("something else"))
+    clock.run_for(200 * MS)
+    return happened, board
+
+
+def test_an_idle_cpu_takes_an_interrupt_before_anything_else_of_that_time() -> None:
+    assert served_at_once(lambda board: None)[0] == ["pressed", "served", "something else"]
+
+
+def test_an_interrupt_is_nobodys_when_power_goes_at_the_same_moment() -> None:
+    happened, board = served_at_once(Board.power_off)
+    assert (happened, board.powered) == (["pressed", "something else"], False)
+
+
+def test_a_board_that_loses_power_for_no_time_at_all_begins_anew() -> None:
+    def blink(board: Board) -> None:
+        board.power_off()
+        board.power_on()
+
+    happened, board = served_at_once(blink)
+    assert (happened, board.powered) == (["pressed", "something else"], True)
+
+
 @pytest.mark.parametrize("cause", ["software", "fault"])
 def test_a_reset_starts_the_program_anew_with_its_cause_and_keeps_noinit_ram(cause: str) -> None:
     def begin(board: Board, kernel: Kernel) -> None:

@@ -171,3 +171,29 @@ def test_a_thousand_events_come_out_sorted():
     clock.run_until(1_000)
     assert times == sorted(times)
     assert len(times) == 1_000
+
+
+def test_what_follows_from_an_event_comes_before_anything_else_of_that_time(clock, seen):
+    def happen():
+        note(clock, seen, "event")()
+        assert clock.then(note(clock, seen, "what follows"))
+        assert clock.then(lambda: clock.then(note(clock, seen, "and from that")))
+
+    clock.at(10, happen)
+    clock.at(10, note(clock, seen, "another"))
+    clock.run_until(10)
+    assert seen == [(10, "event"), (10, "what follows"), (10, "and from that"), (10, "another")]
+
+
+def test_nothing_follows_while_nothing_happens(clock, seen):
+    assert not clock.then(note(clock, seen, "no"))
+
+    def fail():
+        raise RuntimeError("broken")
+
+    clock.at(10, fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        clock.run_until(20)
+    assert not clock.then(note(clock, seen, "nor after one that failed"))
+    clock.run_until(20)
+    assert seen == []
