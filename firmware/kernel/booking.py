@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firmware.kernel.budget import CHARGES
 from firmware.kernel.scheduler import Kernel
 
 __all__ = ["Booking", "booked"]
@@ -27,7 +28,7 @@ class Booking:
         kernel.cycles[kind] += cycles
         if kernel.trace is not None:
             task = kernel.current
-            kernel.trace(began_ns, f"charge:{kind}", task.name if task is not None else "", cycles)
+            kernel.trace(began_ns, CHARGES[kind], task.name if task is not None else "", cycles)
 
 
 def booked(kernel: Kernel, kind: str) -> Booking:

@@ -15,6 +15,18 @@ GRAINS = 64
 """A pause in a share's work that is shorter than the window by this factor counts as work: it bounds what is kept."""
 
 
+class _Charges(dict[str, str]):
+    """What charges of a kind are called in a trace: made once, not for each of them."""
+
+    def __missing__(self, kind: str) -> str:
+        self[kind] = name = f"charge:{kind}"
+        return name
+
+
+CHARGES = _Charges()
+"""Their names by kind."""
+
+
 class Share:
     """At most ``percent`` of the CPU over any ``window_ms``, for all tasks that were given this share together.
 
@@ -67,12 +79,13 @@ class LoadMeter:
     had been at each of the last marks, one every ``SAMPLE_NS``.
     """
 
-    __slots__ = ("_marks", "_now_ns", "_ring", "busy_ns", "next_ns")
+    __slots__ = ("_marks", "_ring", "busy_ns", "next_ns", "now_ns")
 
     def __init__(self, now_ns: int) -> None:
         self._ring = array("q", [0] * MARKS)
         self._marks = 0
-        self._now_ns = now_ns
+        self.now_ns = now_ns
+        """Up to here it was told."""
         self.busy_ns = 0
         """Busy time so far."""
         self.next_ns = now_ns + SAMPLE_NS
@@ -80,8 +93,8 @@ class LoadMeter:
 
     def rest(self, now_ns: int) -> None:
         """Nothing ran since the last call, up to ``now_ns``."""
-        if now_ns > self._now_ns:
-            self.add(now_ns, now_ns - self._now_ns)
+        if now_ns > self.now_ns:
+            self.add(now_ns, now_ns - self.now_ns)
 
     def add(self, now_ns: int, idle_ns: int) -> int:
         """Of the time since the last call, up to ``now_ns``, the CPU idled ``idle_ns``. Gives the next mark's time.
@@ -89,9 +102,9 @@ class LoadMeter:
         The idle time is taken to have come before the busy time. The marks are exact when nobody idles past a mark
         without a call at both ends of that idle time.
         """
-        self.busy_ns += now_ns - self._now_ns - idle_ns
-        idle_until_ns = self._now_ns + idle_ns
-        self._now_ns = now_ns
+        self.busy_ns += now_ns - self.now_ns - idle_ns
+        idle_until_ns = self.now_ns + idle_ns
+        self.now_ns = now_ns
         if now_ns >= self.next_ns:
             self._mark(now_ns, now_ns - idle_until_ns)
         return self.next_ns

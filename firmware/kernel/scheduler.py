@@ -22,7 +22,7 @@ from types import coroutine
 from typing import Any
 
 from firmware.hal import Cpu, Trace
-from firmware.kernel.budget import LoadMeter, Share
+from firmware.kernel.budget import CHARGES, LoadMeter, Share
 from firmware.kernel.deadline import Deadline, Expired
 from firmware.kernel.task import SWITCH, WAIT, Cancelled, Pause, Priority, Task, TaskUse, add_use
 from firmware.kernel.timers import NO_TIMER, QUEUED, Timed, Timers
@@ -147,7 +147,7 @@ class Kernel:
         cpu, trace = self.cpu, self.trace
         if trace is not None:  # before it is spent: the watchdog may bite meanwhile
             task = self.current
-            trace(cpu.now_ns, "charge:" + kind, task.name if task is not None else "", cycles)
+            trace(cpu.now_ns, CHARGES[kind], task.name if task is not None else "", cycles)
         cpu.spend(cycles)
 
     @coroutine
@@ -276,18 +276,25 @@ class Kernel:
         if self.current is not None:
             raise RuntimeError(f"task {self.current.name} has the CPU already")
         if self._stretch is None or not self._catch_up():
-            self._load.rest(self.cpu.now_ns)
+            self._rest()
             self._dispatch()
         return self._next_ns()
+
+    def _rest(self) -> None:
+        """Nothing ran since the last turn."""
+        load, now_ns = self._load, self.cpu.now_ns
+        if now_ns < load.next_ns:
+            self._idle_ns += now_ns - load.now_ns  # told with the turn that follows
+        else:
+            load.rest(now_ns)
 
     def _next_ns(self) -> int | None:
         """Local time of the next turn, or of the end of a stretch; None when only an interrupt can bring one."""
         urgent, console, service, background = self._ready
-        number_ready = len(urgent) + len(console) + len(service) + len(background)
-        if not number_ready:
+        if not (urgent or console or service or background):
             return self._timers.next_ns()
         now_ns = self.cpu.now_ns
-        if number_ready == 1:
+        if len(urgent) + len(console) + len(service) + len(background) == 1:
             alone = urgent or console or service or background
             slices = alone[0]._send
             if slices.__class__ is Slices:
