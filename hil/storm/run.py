@@ -49,8 +49,8 @@ BRING_UP_S = 7_200
 """Longest time for that."""
 
 
-COLLECT_AFTER = 50_000
-"""Objects made and not gone, between two looks for garbage: some ten boards' worth."""
+COLLECT_AFTER = 500_000
+"""Objects made and not gone, between two looks for garbage: some hundred megabytes, were all of them."""
 
 
 @dataclass(frozen=True)
