@@ -63,7 +63,7 @@ class Levels:
         """Fractions 0 to 1, one per bucket, by kind."""
         number = len(bucket_starts_s(span_ns, bucket_ns))
         spent: dict[str, list[float]] = {}
-        ends = [time_ns for time_ns, _ in self._changes[1:]] + [span_ns]
+        ends = [time_ns for time_ns, _ in self._changes[1:]] + [span_ns] * bool(self._changes)
         for (begin_ns, values), end_ns in zip(self._changes, ends, strict=True):
             for kind, percent in values.items():
                 if percent:

@@ -78,7 +78,9 @@ class RegistrarMeter:
         self._fresh: list[TraceEvent] = []
         self._keep = self._fresh.append
         self._settled = 0  # events before those
-        self._samples: deque[tuple[int, int, tuple[int, ...]]] = deque()  # number of the event after it, time, queues
+        self._samples: deque[tuple[int, int, tuple[int, ...]]] = (
+            deque()
+        )  # number of the event they were taken at, time, queues
         self._names = _Names()
         self._open: dict[str, Shake] = {}  # by peer
         self._latest: dict[str, Shake] = {}  # by the peer's host
@@ -131,7 +133,7 @@ class RegistrarMeter:
         """Looks how long the queues are, which is told in its place among the events; reckons what has come."""
         self._sample_ns = now_ns + SAMPLE_NS
         if self._kernel is not None:
-            self._samples.append((self._settled + len(self._fresh), now_ns, self._kernel.queued))
+            self._samples.append((self._settled + len(self._fresh) - 1, now_ns, self._kernel.queued))
         if len(self._fresh) + len(self._samples) >= BATCH:
             self._settle()
 
@@ -151,8 +153,9 @@ class RegistrarMeter:
         begin = 0
         for first, after in _spells(begins, ends, self._zero_ns):
             end = turns[after - 1]
-            # What was looked at before it was known that the spell is over was shown before.
-            self._show(self._settled + (turns[after] if after < len(turns) else end))
+            if begins[first] > self._until_ns:
+                self._rest()
+            self._show(self._settled + end)
             self._reckon(begins[first], ends[after - 1], kinds[begin:end], values[begin:end])
             begin = end + 1
         self._settled += begin
@@ -173,8 +176,6 @@ class RegistrarMeter:
         held_ns = until_ns - began_ns
         if not held_ns:
             return
-        if began_ns > self._until_ns:
-            self._rest()
         self._until_ns = until_ns
         self.busy_ns += held_ns
         began_ns -= self._zero_ns
