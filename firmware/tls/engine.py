@@ -109,8 +109,7 @@ class Engine:
         shared, shown = context if isinstance(context, ClientContext) else (context, None)
         self._connection: Connection = openssl.Connection(shared, self, shown)
         self._heard = self._connection.heard
-        self._failed = openssl.Failed
-        self._peer_closed = openssl.PeerClosed
+        self._failed, self._peer_closed = openssl.Failed, openssl.PeerClosed
         if role is Role.SERVER:
             self._connection.accept()
         else:
@@ -187,14 +186,12 @@ class Engine:
     # -- what OpenSSL asks in the middle of a handshake (`hooks.Owner`)
 
     def alert_for_peer(self) -> int | None:
-        """OpenSSL asks several times for one chain; the judge is asked once. An alert's code, or None: accepted."""
+        """Asks the judge. An alert's code, or None: accepted."""
         if self._judge is None:
             return None
-        judgement = self.judgement
-        if judgement is None:
-            self._note_chain()
-            judgement = self.judgement = self._judge(self.peer_chain_der)
-        return None if judgement.ok else judgement.alert
+        self._note_chain()
+        self.judgement = self._judge(self.peer_chain_der)
+        return None if self.judgement.ok else self.judgement.alert
 
     def serve_name(self, name: str | None) -> None:
         """Turns to the context for a name that a client asks for."""
@@ -207,9 +204,10 @@ class Engine:
 
     def _note_chain(self) -> None:
         """What the peer showed, if it did so since the last step."""
-        for event in self._heard.events:
+        for event in reversed(self._heard.events):
             if not event.sent and isinstance(event, HandshakeEvent) and event.kind == CERTIFICATE:
                 self.peer_chain_der = certificates_from_message(event.body, self._connection.version >= TLS_1_3)
+                return
 
     def _receive(self) -> bytes:
         plaintext = b""
@@ -237,7 +235,7 @@ class Engine:
     def _result(self, plaintext: bytes) -> Step:
         heard, events, alerts = self._heard, NO_EVENTS, NO_ALERTS
         if heard.events:
-            if not self.peer_chain_der:
+            if self._judge is None or self.state is FAILED:  # else it is noted when the judge is asked
                 self._note_chain()
             events, heard.events = tuple(heard.events), []
             if heard.alerts:

@@ -122,7 +122,7 @@ class Owner(Protocol):
     """Whoever drives a connection, and is asked about it."""
 
     def alert_for_peer(self) -> int | None:
-        """Judges the peer's certificates, which were heard last; None: accepted, else the alert's code."""
+        """Judges the peer's certificates, which were heard last; None: accepted, else the alert's code. Asked once."""
         ...
 
     def serve_name(self, name: str | None) -> None:
@@ -135,9 +135,9 @@ class Owner(Protocol):
 
 
 class Heard:
-    """What a connection said and heard, until its owner takes note."""
+    """What a connection said and heard, until its owner takes note; and what that said of the peer's certificates."""
 
-    __slots__ = ("alerts", "events", "owner")
+    __slots__ = ("alerts", "events", "owner", "verify_error")
 
     def __init__(self, owner: Owner) -> None:
         self.owner = ref(owner)
@@ -146,6 +146,8 @@ class Heard:
         """Messages and alerts, in order."""
         self.alerts: list[Alert] = []
         """Those among the events."""
+        self.verify_error: int | None = None
+        """OpenSSL's number for our judgement; None before it was asked for."""
 
 
 heard_by_connection: dict[Any, Heard] = {}
@@ -177,15 +179,10 @@ def _on_message(sent: int, _version: int, kind: int, buffer: Any, size: int, ssl
 _buffer: Any = ffi.buffer
 
 
-def _owner(ssl: Any) -> Owner | None:
-    heard = heard_by_connection.get(ssl)
-    return None if heard is None else heard.owner()
-
-
 CONNECTION_INDEX: int = lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 """Where a verification keeps its connection."""
 
-INTERNAL_ERROR = 80
+ACCEPTED = 0
 UNSPECIFIED = 1
 VERIFY_ERROR_OF_ALERT = {
     40: 50,  # handshake_failure: APPLICATION_VERIFICATION
@@ -196,26 +193,33 @@ VERIFY_ERROR_OF_ALERT = {
     46: 34,  # certificate_unknown: UNHANDLED_CRITICAL_EXTENSION
     48: 20,  # unknown_ca: UNABLE_TO_GET_ISSUER_CERT_LOCALLY
     51: 7,  # decrypt_error: CERT_SIGNATURE_FAILURE
-    INTERNAL_ERROR: UNSPECIFIED,
+    80: UNSPECIFIED,  # internal_error
 }
 """AlertDescription to the X509_V_ERR of OpenSSL that makes it send that alert (``ssl_x509err2alert``)."""
 
 
 def _on_certificate(_ok: int, store: Any) -> int:
     """Called by OpenSSL for each certificate of the peer and each objection to it. 1 accepts. Must not raise."""
-    owner = _owner(lib.X509_STORE_CTX_get_ex_data(store, CONNECTION_INDEX))
-    alert: int | None = INTERNAL_ERROR
-    if owner is not None:
-        try:
-            alert = owner.alert_for_peer()
-        except BaseException as error:  # power may be cut while the judge looks at the trust list
-            owner.fail(error)
-    if alert is None:
-        # Accepted means without any error, whatever OpenSSL itself objects to.
-        lib.X509_STORE_CTX_set_error(store, 0)
-        return 1
-    lib.X509_STORE_CTX_set_error(store, VERIFY_ERROR_OF_ALERT.get(alert, UNSPECIFIED))
-    return 0
+    heard = heard_by_connection.get(lib.X509_STORE_CTX_get_ex_data(store, CONNECTION_INDEX))
+    code = UNSPECIFIED
+    if heard is not None:
+        if heard.verify_error is None:
+            heard.verify_error = _verify_error_from(heard.owner())
+        code = heard.verify_error
+    # Accepted means without any error, whatever OpenSSL itself objects to.
+    lib.X509_STORE_CTX_set_error(store, code)
+    return int(code == ACCEPTED)
+
+
+def _verify_error_from(owner: Owner | None) -> int:
+    if owner is None:
+        return UNSPECIFIED
+    try:
+        alert = owner.alert_for_peer()
+    except BaseException as error:  # power may be cut while the judge looks at the trust list
+        owner.fail(error)
+        return UNSPECIFIED
+    return ACCEPTED if alert is None else VERIFY_ERROR_OF_ALERT.get(alert, UNSPECIFIED)
 
 
 SERVED, REFUSED = 0, 2
@@ -224,7 +228,8 @@ SERVED, REFUSED = 0, 2
 
 def _on_server_name(ssl: Any, _alert: Any, _argument: Any) -> int:
     """Called by OpenSSL for every ClientHello, also for one without a name. Must not raise."""
-    owner = _owner(ssl)
+    heard = heard_by_connection.get(ssl)
+    owner = None if heard is None else heard.owner()
     if owner is None:
         return SERVED
     name = lib.SSL_get_servername(ssl, lib.TLSEXT_NAMETYPE_host_name)

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -51,6 +52,9 @@ PIECE_BYTES = 16_384
 
 KEPT_EVENTS = 32
 """Of a connection's messages and alerts; a handshake has some 20, and more come from peers that mean no good."""
+
+cycles_of = itemgetter(1)
+"""Of a charge."""
 
 CredentialsForName = Callable[[str | None], Credentials | None]
 """What a server presents to a client that asks for this name, or for none; None: what it presents otherwise."""
@@ -279,21 +283,20 @@ class TlsStream:
         finally:
             self._patience_ns -= self._kernel.now_ns - began_ns
 
-    async def _pay(self, charges: Iterable[Charge]) -> None:
+    async def _pay(self, charges: Sequence[Charge]) -> None:
         kernel = self._kernel
-        if self._handshake_done:
-            for kind, cycles in charges:
-                await kernel.work(cycles, kind)
-            return
-        if kernel.spans is None:
-            for kind, cycles in charges:
-                self.handshake_cycles += cycles
-                await kernel.work(cycles, kind)
-            return
+        if not self._handshake_done:
+            self.handshake_cycles += sum(map(cycles_of, charges))
+            if kernel.spans is not None:
+                await self._pay_in_spans(charges)
+                return
         for kind, cycles in charges:
-            self.handshake_cycles += cycles
-            with span(kernel, self.peer, kind):
-                await kernel.work(cycles, kind)
+            await kernel.work(cycles, kind)
+
+    async def _pay_in_spans(self, charges: Sequence[Charge]) -> None:
+        for kind, cycles in charges:
+            with span(self._kernel, self.peer, kind):
+                await self._kernel.work(cycles, kind)
 
     def _keep(self, plaintext: bytes) -> None:
         self._unread += plaintext
