@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware.registration.settings import Plan
 from firmware.sip.message import SipResponse
@@ -37,8 +38,7 @@ class Registrant:
         return f"urn:uuid:00000000-0000-1000-8000-{self.mac.hex()}"
 
 
-@dataclass(frozen=True)
-class Register:
+class Register(NamedTuple):
     """One REGISTER."""
 
     who: Registrant

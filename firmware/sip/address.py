@@ -55,11 +55,8 @@ class Address(NamedTuple):
     """(name in lower case, value without quotes) of the header, not of the URI; "" where there is no value."""
 
     def parameter(self, name: str) -> str | None:
-        """A parameter's value; None when it is not there."""
-        for key, value in self.parameters:
-            if key == name:
-                return value
-        return None
+        """A parameter's value; None when it is not there, the first of several."""
+        return dict(self.parameters[::-1]).get(name)
 
 
 class Uri(NamedTuple):
