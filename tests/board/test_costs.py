@@ -137,5 +137,5 @@ def test_a_bad_file_is_refused_with_file_field_value_and_limit(
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"none.toml: cannot be read: No such file"):
+    with pytest.raises(ModelError, match=r"none.toml: cannot be read: no such file"):
         cost_table_from_file(tmp_path / "none.toml")
