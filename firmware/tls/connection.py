@@ -119,7 +119,8 @@ class Connection:
         """What the peer said in one record; None where more is wanted of it. Failed, PeerClosed."""
         count = lib.SSL_read(self._ssl, _room, OUTPUT_BYTES)
         if count > 0:
-            return cast(bytes, _buffer(_room, count)[:])
+            data: bytes = _buffer(_room, count)[:]
+            return data
         if lib.SSL_get_error(self._ssl, count) != WANT_READ:
             self._raise(count)
         return None

@@ -69,6 +69,7 @@ class CostMeter:
         self._group = ""
         self._began = False
         self._transcript_bytes = 0
+        self._transcript_hashes: tuple[str, ...] = ()
         self._peer_bits = 1024
         """Length of the peer's key; 0: it is no RSA key."""
 
@@ -101,6 +102,7 @@ class CostMeter:
 
     def _server_hello(self, event: HandshakeEvent, charge: Charging) -> None:
         self._choice = choice_from_server_hello(event.body)
+        self._transcript_hashes = self._choice.transcript_hashes
         if self._choice.group is not None and not self._choice.retry:
             charge(("tls", self._costs.key_exchange(self._choice.group)))
 
@@ -132,7 +134,7 @@ class CostMeter:
 
     def _finished(self, _event: HandshakeEvent, charge: Charging) -> None:
         size_bytes, self._transcript_bytes = self._transcript_bytes, 0
-        for algorithm in self._choice.transcript_hashes if self._choice is not None else ():
+        for algorithm in self._transcript_hashes:
             charge(("hash", self._costs.digest(algorithm, size_bytes)))
 
     @property

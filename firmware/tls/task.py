@@ -270,12 +270,15 @@ class TlsStream:
 
         TimeoutError when that is over. Most of what is written is taken at once: that far, no deadline is set.
         """
+        answer: T
         if self._handshake_done:
-            return cast(T, (yield from peer))
+            answer = yield from peer
+            return answer
         try:
             wish = peer.send(None)
-        except StopIteration as taken:
-            return cast(T, taken.value)
+        except StopIteration as end:
+            answer = end.value
+            return answer
         began_ns = self._kernel.now_ns
         try:
             with self._kernel.deadline_ms(max(1, self._patience_ns // 1_000_000)):
