@@ -83,6 +83,7 @@ class Box:
 
     def __init__(self, kernel: Kernel, hardware: Hardware, filesystem: FileSystem, store: Store) -> None:
         self.kernel = kernel
+        self._began_ns = kernel.now_ns
         self.hardware = hardware
         self.store = store
         self.log = EventLog(hardware.rtc)
@@ -263,6 +264,11 @@ class Box:
 
     # -- how it looks from outside
 
+    @property
+    def uptime_s(self) -> int:
+        """Since power-on or the last reset; the time of the CPU's clock goes on over both."""
+        return (self.kernel.now_ns - self._began_ns) // 1_000_000_000
+
     def facts(self) -> dict[str, object]:
         """What ``info`` says."""
         job = self.x509.job
@@ -271,7 +277,7 @@ class Box:
             "name": self.netbios,
             "mac": mac_text(self.hardware.mac),
             "firmware": VERSION,
-            "uptime_s": self.kernel.now_ns // 1_000_000_000,
+            "uptime_s": self.uptime_s,
             "reset_cause": self.hardware.reset_cause,
             "time_set": self.time_known(),
             "temperature_c": self.hardware.temperature(),
@@ -290,7 +296,7 @@ class Box:
             netbios_name=self.netbios,
             mac=mac_text(self.hardware.mac),
             firmware_version=VERSION,
-            uptime_s=self.kernel.now_ns // 1_000_000_000,
+            uptime_s=self.uptime_s,
             time_s=self.now_s() if self.time_known() else None,
             temperature_c=self.hardware.temperature(),
             reset_cause=self.hardware.reset_cause,

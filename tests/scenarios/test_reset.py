@@ -32,6 +32,21 @@ def test_a_short_press_restarts_the_firmware(console: Console, board: Gateway) -
     assert console.run("info /json").json["reset_cause"] == "button"
 
 
+def test_uptime_counts_from_the_last_start(console: Console, board: Gateway, bench: Bench) -> None:
+    bench.run_for(ms=70_000)
+    assert 70 <= console.run("info /json").json["uptime_s"] <= 72
+    board.press_button(300)
+    console.expect("login: ")
+    bench.run_for(ms=5_000)
+    console.login()
+    assert 5 <= console.run("info /json").json["uptime_s"] <= 7
+    board.power_off()
+    bench.run_for(ms=60_000)
+    board.power_on()
+    console.login()
+    assert console.run("info /json").json["uptime_s"] <= 2
+
+
 def test_a_press_of_a_few_seconds_stops_in_the_boot_code(console: Console, board: Gateway) -> None:
     board.press_button(3_000)
     console.expect("boot code: reset button held")
