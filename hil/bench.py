@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from board import Board, Lan, Model, ModelError, Program, Trace, VirtualClock, model_named
+from board import Board, Lan, Program, Trace, VirtualClock
 from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 from hil.gateway import FIRST_MAC, Gateway, Power
+from hil.models import is_model_file, model_from_text
 from hil.moment import DEFAULT_TIME, time_source_from
 from hil.saved import saved_from_file
 from hil.streams import Streams
@@ -107,7 +108,7 @@ class Bench:
         mac = (int.from_bytes(FIRST_MAC, "big") + len(self.gateways)).to_bytes(6, "big")
         gateway = Gateway(
             self,
-            self._model(model),
+            model_from_text(model),
             mac,
             power=Power(time_source_from(time, self.clock)),
             factory=factory,
@@ -303,7 +304,7 @@ class Bench:
         self.gateways.append(gateway)
         if not isinstance(model, str):
             gateway.model_facts = model
-        elif model.endswith(".toml"):
+        elif is_model_file(model):
             from hil.record.modelfiles import model_facts
 
             gateway.model_facts = model = model_facts(gateway.model, model)
@@ -323,16 +324,6 @@ class Bench:
             raise EnvironmentRefused(f"record {path}: cannot be written: {reason_from_oserror(error)}") from error
         finally:
             self.recorder.stop()
-
-    def _model(self, name: str) -> Model:
-        if name.endswith(".toml"):
-            from hil.modelfile import model_at
-
-            return model_at(name)
-        try:
-            return model_named(name)
-        except ModelError as error:
-            raise RackMisuse(f"{error}, or the path of a model file, such as ./lab.toml") from error
 
 
 def _recorded_clock() -> VirtualClock:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from board import Model, ModelError
+from board import Model
 from board.model import MODELS, model_from_file
 from hil.calibrate import Calibration
 from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
@@ -116,11 +116,3 @@ def _assignment(key: str, value: Any) -> str:
 
 def _key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-
-
-def model_at(path: str) -> Model:
-    """The model in a file of the user's. RackMisuse when it is none."""
-    try:
-        return model_from_file(Path(path))
-    except ModelError as error:
-        raise RackMisuse(str(error)) from error

@@ -25,6 +25,7 @@ from typing import Any
 from board import Model
 from cfcard import SECTOR_BYTES, CompactFlash, RamDevice
 from hil.errors import EnvironmentRefused, RackMisuse, lowered, reason_from_oserror
+from hil.models import is_model_file
 
 FORMAT = 1
 
@@ -151,7 +152,7 @@ def _model_files(archive: zipfile.ZipFile, model: str) -> dict[str, str]:
     names = [name for name in archive.namelist() if name.startswith(MODEL_FOLDER) and not name.endswith("/")]
     files = {name.removeprefix(MODEL_FOLDER): archive.read(name).decode() for name in names}
     # A path in here must not lead to a file of the host's.
-    if (files or model.endswith(".toml")) and model not in files:
+    if (files or is_model_file(model)) and model not in files:
         raise ValueError(f"the file of its model {model!r} is missing")
     return files
 

@@ -15,13 +15,14 @@ from typing import Any
 
 from board import Model, ModelError, model_named
 from hil.errors import EnvironmentRefused
+from hil.models import is_model_file
 
 __all__ = ["laid_out", "model_facts", "model_from_facts"]
 
 
 def model_facts(model: Model, source: str) -> dict[str, Any]:
     """The model's name, or the files of one of the user's own."""
-    if not source.endswith(".toml"):
+    if not is_model_file(source):
         return {"model": model.name}
     path = Path(source)
     table = path.parent / "costs" / f"{model.costs.name}.toml"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hil.errors import RackMisuse
+from hil.models import model_from_text
 
 KEY_BITS = (1024, 2048, 4096)
 HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
@@ -78,7 +79,7 @@ class Parameters:
         _one_of("hash", self.hash, HASHES)
         _one_of("profile", self.profile, PROFILES)
         for model in (self.model, self.phone_model):
-            _check_model(model)
+            model_from_text(model)
         _one_of("cut", self.cut, CUTS)
         arrival_from_text(self.arrival)
         _within("share", self.share, 1, 100)
@@ -136,20 +137,6 @@ def _shown(name: str, value: Any) -> str:
     if name == "mutual":
         return "mutual" if value else "server only"
     return str(value)
-
-
-def _check_model(name: str) -> None:
-    from board import ModelError, model_named
-
-    if name.endswith(".toml"):
-        from hil.modelfile import model_at
-
-        model_at(name)
-        return
-    try:
-        model_named(name)
-    except ModelError as error:
-        raise RackMisuse(str(error)) from error
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from firmware.x509.key import KEY_BITS
 from firmware.x509.oid import HASHES
 from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
+from hil.models import model_from_text
 from hil.sweep.case import NO_FAULTS, Case, FaultPlan, option_of_axis
-from hil.sweep.models import MODEL, ModelFile, model_file_from, model_from_text
+from hil.sweep.models import MODEL, ModelFile, model_file_from
 from hil.sweep.scenario import Axis
 from hil.sweep.work import RESERVED
 

@@ -20,13 +20,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from board import Model, ModelError, model_named
+from board import Model
 from board.costs import CostTable
-from hil.errors import RackMisuse
+from hil.models import is_model_file, model_from_text
 from hil.record.modelfiles import laid_out, model_facts, model_from_facts
 from hil.sweep.case import Case
 
-__all__ = ["MODEL", "ModelFile", "case_here", "model_file_from", "model_from_text"]
+__all__ = ["MODEL", "ModelFile", "case_here", "model_file_from"]
 
 MODEL = "model"
 """The axis that every sweep has; scenarios may have more that name models."""
@@ -45,22 +45,10 @@ class ModelFile:
     sha256: str
 
 
-def model_from_text(name: str) -> Model:
-    """The model of that name, or in that file. RackMisuse when there is none."""
-    if name.endswith(".toml"):
-        from hil.modelfile import model_at
-
-        return model_at(name)
-    try:
-        return model_named(name)
-    except ModelError as error:
-        raise RackMisuse(str(error)) from error
-
-
 def model_file_from(name: str) -> ModelFile | None:
     """What must be sent of a model; nothing of ours. RackMisuse when there is none."""
     model = model_from_text(name)
-    if not name.endswith(".toml"):
+    if not is_model_file(name):
         return None
     facts = model_facts(model, name)
     # Of what is sent, should the file have been changed this very moment.

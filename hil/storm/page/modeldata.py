@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from board import Model, ModelError, model_named
+from board import Model
 from board.costs import CostTable
 from firmware.admin.markup import Markup, element, join
 from hil.errors import RackMisuse
+from hil.models import model_from_text
 from hil.storm.page.figures import Figures
 from hil.storm.page.plot import table
 from hil.storm.page.units import count, duration
@@ -30,11 +31,9 @@ def models_of(everyone: Iterable[Figures], parameter: str) -> dict[str, Model | 
 
 
 def _model(name: str) -> Model | None:
-    from hil.modelfile import model_at
-
     try:
-        return model_at(name) if name.endswith(".toml") else model_named(name)
-    except (ModelError, RackMisuse):
+        return model_from_text(name)
+    except RackMisuse:
         return None
 
 
