@@ -10,7 +10,7 @@ Run it: ``python tests/bench/bench_world.py``. Two loads, the same number of eve
 
 Last line: ten virtual minutes of a world of 1,000 phones with the real firmware, all booted and idle.
 
-Wanted: a message among 1,000 boards costs at most 1.5 times what it does with one, and the idle world less than 2 s. The
+Wanted: a message among 1,000 boards costs at most 1.5 times what it does with one, the idle world less than 2 s. The
 second holds. The first does up to 100 boards; beyond, what 1,000 boards touch in turn is more than the host's
 second-level cache holds, and SimPy's processes, which are a fraction of a board, grow by as much as 1.5 times for the
 same reason. So both growths are printed.
