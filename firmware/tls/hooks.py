@@ -135,7 +135,7 @@ class Owner(Protocol):
 
 
 class Heard:
-    """What a connection said and heard, until its owner takes note; and what that said of the peer's certificates."""
+    """What a connection said and heard, until its owner takes note; and what was judged of the peer's certificates."""
 
     __slots__ = ("alerts", "events", "owner", "verify_error")
 

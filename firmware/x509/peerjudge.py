@@ -69,6 +69,7 @@ class PeerJudge:
         self._judged = judged
         self._revision: int | None = None
         self._index = TrustIndex()
+        self._digest = b""
 
     def of_clients(self, required: bool) -> PeerCheck:
         """Clients of ours may (or must) show a certificate; whose name it bears is the application's business."""
@@ -83,6 +84,7 @@ class PeerJudge:
         """The trust list to look things up in; made anew only when the list has changed."""
         if self._trust.revision != self._revision:
             self._index = TrustIndex(self._trust.certificates().values())
+            self._digest = self._index.digest()
             self._revision = self._trust.revision
         return self._index
 
@@ -91,7 +93,7 @@ class PeerJudge:
 
         def judge(chain_der: tuple[bytes, ...], /) -> Judgement:
             trusted, now_s = self.trusted, self._now_s()
-            case = Case(trusted.digest, id(costs), purpose, name, chain_der)
+            case = Case(self._digest, id(costs), purpose, name, chain_der)
             known = _known.get(case)
             if known is not None and known.begins_s <= now_s <= known.ends_s:
                 return known.judgement

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from firmware.x509.certificate import Certificate, certificate_from_der
 from firmware.x509.name import Attribute, Name
@@ -66,7 +66,6 @@ class TrustIndex:
     def __contains__(self, certificate: Certificate) -> bool:
         return certificate.der in self._by_der
 
-    @cached_property
     def digest(self) -> bytes:
         """Of the entries in their order: indexes with the same digest answer the same, whichever board's they are."""
         return hashlib.sha256(b"".join(self._by_der)).digest()
