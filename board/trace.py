@@ -64,8 +64,9 @@ FIELDS = len(TraceEvent._fields)
 _LINE = "%s\t%s\t%s\t%s\t%s\n"
 """As ``TraceEvent.line``, for events without anything to be escaped."""
 
-BATCH = 1_024
-"""So many events are hashed at a time: one by one, that would be most of what recording costs."""
+BATCH = 256
+"""So many events are hashed at a time: one by one, that would be most of what recording costs. More would be less
+often, but out of the host's first-level cache by then."""
 
 BATCH_FIELDS = BATCH * FIELDS
 
@@ -82,7 +83,7 @@ class Trace:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._batches: deque[_Fields] = deque()
-        self._fresh: deque[int | str] = deque()  # not hashed yet, and not among the others
+        self._fresh: list[int | str] = []  # not hashed yet, and not among the others
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._kept = 0
@@ -167,9 +168,10 @@ class Trace:
         fields = tuple(self._fresh)
         self._fresh.clear()
         number = len(fields) // FIELDS
-        # Nearly always nothing is to be escaped: written at once, and looked whether that was so.
-        text = (_LINES if number == BATCH else _LINE * number) % fields
-        if "\\" in text or "\r" in text or text.count("\n") + text.count("\t") != FIELDS * number:
+        words = "".join({value for value in fields[FIELDS - 1 :: FIELDS] if value.__class__ is str})
+        if words == _escaped(words):  # nearly always
+            text = (_LINES if number == BATCH else _LINE * number) % fields
+        else:
             text = "".join(event.line() + "\n" for event in _events(fields))
         self._hash.update(text.encode())
         before, self._hashed = self._hashed, self._hashed + number

@@ -127,3 +127,12 @@ def test_a_limit_of_none_at_all_keeps_nothing() -> None:
     trace = Trace(limit=0)
     trace.for_board("a")(1, "k", "n", 1)
     assert (list(trace), len(trace), trace.count) == ([], 0, 1)
+
+
+def test_the_digest_of_what_must_be_escaped_is_that_of_the_lines_too() -> None:
+    trace = Trace()
+    for value in ("plain", "two\nlines", 7, "tab\there", "back\\slash", "return\r", "\x01"):
+        trace.for_board("a")(5, "log", "text", value)
+    text = "".join(event.line() + "\n" for event in trace)
+    assert text.count("\n") == 7
+    assert trace.digest() == hashlib.sha256(text.encode()).hexdigest()
