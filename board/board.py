@@ -290,11 +290,15 @@ class Board:
             self._wake_at(max(self.clock.now_ns, self.cpu.now_ns))
 
     def _answer(self) -> None:
-        """Runs the program for an interrupt, unless the same moment brought the CPU a reset, or no power."""
+        """Runs the program for an interrupt: later when the same moment brought work or a reset, not without power."""
         self._called = False
-        if self.powered and not self._running and self.cpu.now_ns <= self.clock.now_ns:
+        if not self.powered or self._running:
+            return
+        if self.cpu.now_ns <= self.clock.now_ns:
             self._forget_alarm()
             self._run()
+        else:
+            self._wake_at(self.cpu.now_ns)
 
     def _wake_at(self, when_ns: int) -> None:
         if self._alarm is not None:

@@ -92,11 +92,15 @@ class VirtualClock:
         """Calls ``callback()`` right after the event that happens now, before any other. False while none happens."""
         if self._happening:
             self._then.append(callback)
+            if self.now_ns < self.horizon_ns:
+                self.horizon_ns = self.now_ns
         return self._happening
 
     @property
     def next_ns(self) -> int | None:
-        """World time of the next event; None when nothing is to come."""
+        """World time of the next event, or of what still follows from the last; None when nothing is to come."""
+        if self._then:
+            return self.now_ns
         heap = self._heap
         while heap and heap[0][2].callback is None:
             heappop(heap)
@@ -114,6 +118,9 @@ class VirtualClock:
 
     def step(self) -> bool:
         """Lets the next event happen, and what follows from it. False when there is none before the limit."""
+        if self._then:  # an event that failed, or that drives the clock itself, has left it
+            self._happen(self._then.popleft())
+            return True
         heap = self._heap
         while heap:
             when_ns, _, alarm = heap[0]
@@ -127,17 +134,24 @@ class VirtualClock:
             heappop(heap)
             if when_ns > self.now_ns:
                 self.now_ns = when_ns
-            self._look_ahead()
             alarm.callback = None
-            self._happening = True
-            try:
-                callback()
-                while self._then:
-                    self._then.popleft()()
-            finally:
-                self._happening = False
+            self._happen(callback)
             return True
         return False
+
+    def _happen(self, callback: Callable[[], None]) -> None:
+        """Lets one thing happen, and what follows from it. May be called from inside itself."""
+        then, outer = self._then, self._happening
+        self._happening = True
+        try:
+            self._look_ahead()
+            callback()
+            while then:
+                callback = then.popleft()
+                self._look_ahead()
+                callback()
+        finally:
+            self._happening = outer
 
     def run_until(self, when_ns: int) -> None:
         """Lets everything happen up to and including ``when_ns``, and ends there.
@@ -182,6 +196,8 @@ class VirtualClock:
             horizon_ns = self._limit_ns
         if self._heap and self._heap[0][0] < horizon_ns:
             horizon_ns = self._heap[0][0]
+        if self._then:
+            horizon_ns = self.now_ns
         self.horizon_ns = horizon_ns
 
     def _cancelled(self) -> None:

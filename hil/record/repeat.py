@@ -39,14 +39,8 @@ class RepeatClock(RecordedClock):
         super().__init__()
         self.on_event: Callable[[], None] | None = None
 
-    def step(self) -> bool:
-        """As VirtualClock's."""
-        next_ns, look = self.next_ns, self.on_event
-        if look is not None and next_ns is not None and next_ns <= self._limit_ns:
-            alarm = self._heap[0][2]
-            assert alarm.callback is not None
-            alarm.callback = partial(_both, look, alarm.callback)
-        return super().step()
+    def _happen(self, callback: Callable[[], None]) -> None:
+        super()._happen(callback if self.on_event is None else partial(_both, self.on_event, callback))
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> None:

@@ -158,6 +158,62 @@ def served_at_once(also: Callable[[Board], None]) -> tuple[list[str], Board]:
     return happened, board
 
 
+def belled() -> tuple[VirtualClock, Board, Callable[[], None], list[int]]:
+    """A board that notes when, in milliseconds, it is served by its CPU after a call of ``ring()``."""
+    served: list[int] = []
+    bells: list[Event] = []
+
+    def begin(board: Board, kernel: Kernel) -> None:
+        bell = Event(kernel)
+        bells.append(bell)
+
+        async def serve() -> None:
+            while True:
+                await bell.wait()
+                bell.clear()
+                served.append(kernel.now_ns // MS)
+
+        kernel.spawn(serve(), "serve")
+
+    def ring() -> None:
+        bells[-1].set()
+        board.cpu.interrupt()
+
+    clock, board, _ = make(begin)
+    board.power_on()
+    clock.run_for(10 * MS)
+    return clock, board, ring, served
+
+
+def test_an_interrupt_is_lost_neither_in_an_event_that_fails_nor_after_it() -> None:
+    clock, _, ring, served = belled()
+
+    def fail() -> None:
+        ring()
+        raise RuntimeError("broken")
+
+    clock.at(100 * MS, fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        clock.run_until(200 * MS)
+    clock.run_until(200 * MS)
+    ring()
+    clock.run_until(300 * MS)
+    assert served == [100, 200]
+
+
+def test_an_interrupt_waits_for_work_that_the_cpu_is_given_at_the_same_moment() -> None:
+    clock, board, ring, served = belled()
+
+    def occupy() -> None:
+        ring()
+        board.cpu.rest()
+        board.cpu.spend_ns(50 * MS)
+
+    clock.at(100 * MS, occupy)
+    clock.run_until(200 * MS)
+    assert served == [150]
+
+
 def test_an_idle_cpu_takes_an_interrupt_before_anything_else_of_that_time() -> None:
     assert served_at_once(lambda board: None)[0] == ["pressed", "served", "something else"]
 

@@ -197,3 +197,52 @@ def test_nothing_follows_while_nothing_happens(clock, seen):
     assert not clock.then(note(clock, seen, "nor after one that failed"))
     clock.run_until(20)
     assert seen == []
+
+
+def test_what_follows_from_an_event_that_fails_comes_next_all_the_same(clock, seen):
+    def fail():
+        clock.then(note(clock, seen, "what follows"))
+        raise RuntimeError("broken")
+
+    clock.at(10, fail)
+    clock.at(10, note(clock, seen, "another"))
+    with pytest.raises(RuntimeError, match="broken"):
+        clock.run_until(20)
+    assert clock.next_ns == 10
+    clock.run_until(20)
+    assert seen == [(10, "what follows"), (10, "another")]
+
+
+def test_what_follows_from_an_event_that_drives_the_clock_waits_for_nothing(clock, seen):
+    def drive():
+        clock.then(note(clock, seen, "what follows"))
+        clock.run_until(40)
+        assert clock.then(note(clock, seen, "what follows afterwards"))
+
+    clock.at(10, drive)
+    clock.at(30, note(clock, seen, "another"))
+    clock.run_until(50)
+    assert seen == [(10, "what follows"), (30, "another"), (40, "what follows afterwards")]
+
+
+def test_no_cpu_takes_the_world_along_past_what_is_to_follow(clock, seen):
+    def work():
+        clock.then(note(clock, seen, "what follows"))
+        assert clock.horizon_ns == 10
+        assert not clock.reach(20)
+
+    clock.at(10, work)
+    clock.run_until(50)
+    assert seen == [(10, "what follows")]
+
+
+def test_of_two_things_that_follow_the_first_does_not_run_ahead_of_the_second(clock):
+    horizons = []
+
+    def happen():
+        clock.then(lambda: horizons.append(clock.horizon_ns))
+        clock.then(lambda: horizons.append(clock.horizon_ns))
+
+    clock.at(10, happen)
+    clock.run_until(MS)
+    assert horizons == [10, MS]
