@@ -32,7 +32,10 @@ class TraceEvent(NamedTuple):
 
 Listener = Callable[[TraceEvent], None]
 
-Taker = Callable[[int, list[TraceEvent]], None]
+Row = tuple[int, str, str, str, int | str]
+"""An event without the names of its fields: for whoever looks at them by the ten thousand."""
+
+Taker = Callable[[int, list[Row]], None]
 """Must not keep the list."""
 
 
@@ -117,7 +120,7 @@ class Trace:
         self._forget()
 
     def take(self, taker: Taker) -> None:
-        """Has ``taker(number, events)`` called with many events at a time, at the latest by ``settle``.
+        """Has ``taker(number, rows)`` called with many events at a time, at the latest by ``settle``.
 
         ``number`` is how many came before them. Costs next to nothing while things happen.
         """
@@ -149,13 +152,10 @@ class Trace:
 
     def tail(self, number_of_lines: int = 20) -> list[str]:
         """The newest lines, oldest first."""
-        if number_of_lines <= 0:
-            return []
-        return [event.line() for event in list(self)[-number_of_lines:]]
+        return [event.line() for event in self._newest(number_of_lines)]
 
     def __iter__(self) -> Iterator[TraceEvent]:
-        number = len(self)
-        return islice(chain.from_iterable(map(_events, tuple(self._batches))), self._kept - number, None)
+        return self._newest(len(self))
 
     def __len__(self) -> int:
         self.settle()
@@ -177,9 +177,9 @@ class Trace:
         before, self._hashed = self._hashed, self._hashed + number
         self._keep(fields)
         if self._takers:
-            events = [*_events(fields)]
+            rows = [*_rows(fields)]
             for taker in self._takers:
-                taker(before, events)
+                taker(before, rows)
 
     def _keep(self, fields: _Fields) -> None:
         self._batches.append(fields)
@@ -189,13 +189,28 @@ class Trace:
             if not self._batches:
                 break
 
+    def _newest(self, count: int) -> Iterator[TraceEvent]:
+        """The newest of those that are kept, oldest first; batches before them are not looked at."""
+        surplus = -max(0, min(count, len(self)))
+        batches: deque[_Fields] = deque()
+        for fields in reversed(self._batches):
+            if surplus >= 0:
+                break
+            batches.appendleft(fields)
+            surplus += len(fields) // FIELDS
+        return islice(chain.from_iterable(map(_events, batches)), surplus, None)
+
     def _forget(self) -> None:
         for told in self._told:
             told.clear()
 
 
+def _rows(fields: _Fields) -> Iterator[Row]:
+    return zip(*[iter(fields)] * FIELDS, strict=True)  # type: ignore[return-value]
+
+
 def _events(fields: _Fields) -> Iterator[TraceEvent]:
-    return map(TraceEvent._make, zip(*[iter(fields)] * FIELDS, strict=True))
+    return map(TraceEvent._make, _rows(fields))
 
 
 def _escaped(value: int | str) -> int | str:

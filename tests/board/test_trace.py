@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
+from board import trace as tracing
 from board.trace import BATCH, Trace, TraceEvent
 
 
@@ -136,3 +139,18 @@ def test_the_digest_of_what_must_be_escaped_is_that_of_the_lines_too() -> None:
     text = "".join(event.line() + "\n" for event in trace)
     assert text.count("\n") == 7
     assert trace.digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_newest_lines_are_told_without_a_look_at_all_that_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = Trace()
+    record = trace.for_board("a")
+    for number in range(10 * BATCH):
+        record(number, "k", "n", number)
+    assert trace.tail(10_000_000)[0].startswith("0\ta\t")
+    looked_at: list[int] = []
+    original = tracing._events
+    monkeypatch.setattr(tracing, "_events", lambda fields: looked_at.append(len(fields)) or original(fields))
+    lines = trace.tail(BATCH + 1)
+    assert [line.split("\t")[0] for line in lines] == [str(number) for number in range(9 * BATCH - 1, 10 * BATCH)]
+    assert len(looked_at) == 2
+    assert trace.tail(0) == trace.tail(-1) == []
