@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -149,8 +151,30 @@ def test_the_newest_lines_are_told_without_a_look_at_all_that_was_before(monkeyp
     assert trace.tail(10_000_000)[0].startswith("0\ta\t")
     looked_at: list[int] = []
     original = tracing._events
-    monkeypatch.setattr(tracing, "_events", lambda fields: looked_at.append(len(fields)) or original(fields))
+
+    def events(fields: Sequence[Any]) -> Iterator[TraceEvent]:
+        looked_at.append(len(fields))
+        return original(fields)
+
+    monkeypatch.setattr(tracing, "_events", events)
     lines = trace.tail(BATCH + 1)
     assert [line.split("\t")[0] for line in lines] == [str(number) for number in range(9 * BATCH - 1, 10 * BATCH)]
     assert len(looked_at) == 2
     assert trace.tail(0) == trace.tail(-1) == []
+
+
+def test_rows_are_events_without_names_and_end_like_them() -> None:
+    trace = Trace()
+    rows: list[object] = []
+    events: list[TraceEvent] = []
+    trace.listen_to_rows(rows.append, board="a", kinds=["k"])
+    trace.listen(events.append, board="a", kinds=["k"])
+    trace.for_board("a")(1, "k", "n", 2)
+    trace.for_board("a")(1, "other", "n", 2)
+    trace.for_board("b")(1, "k", "n", 2)
+    trace.unlisten(rows.append)
+    trace.for_board("a")(3, "k", "n", 4)
+    assert rows == [(1, "a", "k", "n", 2)]
+    assert [event.value for event in events] == [2, 4]
+    assert type(rows[0]) is tuple
+    assert type(events[0]) is TraceEvent
