@@ -15,7 +15,7 @@ from collections.abc import Callable
 from board.clock import VirtualClock
 from board.ethernet import Ethernet, Outside, Stream, join, refuse
 from hil.bridges.tcp import Splice, url_host
-from hil.errors import lowered
+from hil.errors import reason_from_oserror
 from hil.poller import WRITE, Poller
 
 MAX_CONNECTIONS = 100
@@ -83,7 +83,7 @@ class OutboundBridge:
         failure = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure or stream.status != "connecting":
             made.close()
-            self._refuse(stream, place, _reason(failure))
+            self._refuse(stream, place, _reason(OSError(failure, os.strerror(failure))) if failure else "")
             return
         ours = Stream(self._clock, Outside(self._clock), stream.peer, 0, self._network.latency_ns)
         join(ours, stream)
@@ -121,14 +121,17 @@ class _Refused(Exception):
 def _begun(address: str, port: int) -> socket.socket:
     """A socket that is being connected. _Refused when the host refuses at once."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:  # a host without IPv6, or without a descriptor to spare
+        raise _Refused(reason_from_oserror(error)) from error
     try:
         made.connect((address, port))
     except BlockingIOError:
         pass
     except (OSError, OverflowError) as error:
         made.close()
-        raise _Refused(_reason(error.errno or 0) if isinstance(error, OSError) else str(error)) from error
+        raise _Refused(_reason(error) if isinstance(error, OSError) else str(error)) from error
     return made
 
 
@@ -136,9 +139,9 @@ def _looked_up(host: str) -> str:
     # Blocks the run for as long as the host's resolver takes: names are the exception.
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # of a name that is none: UnicodeError, or plain where a zero byte is in it
         raise _Refused("this machine finds no address of that name") from None
 
 
-def _reason(failure: int) -> str:
-    return "" if failure in (0, errno.ECONNREFUSED) else lowered(os.strerror(failure))
+def _reason(error: OSError) -> str:
+    return "" if error.errno == errno.ECONNREFUSED else reason_from_oserror(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -328,7 +330,9 @@ def test_a_board_that_tries_one_address_after_the_other_does_not_fill_the_termin
     [
         ("nobody.invalid", 443, "this machine finds no address of that name"),
         ("a" * 64 + ".invalid", 443, "this machine finds no address of that name"),
+        ("a\0b", 443, "this machine finds no address of that name"),
         ("255.255.255.255", 443, "network is unreachable|permission denied"),
+        ("::1%nosuch", 443, "name or service not known"),
     ],
 )
 def test_what_the_host_refuses_is_told_in_its_words(
@@ -343,6 +347,8 @@ def test_what_the_host_refuses_is_told_in_its_words(
     reason: str,
 ) -> None:
     def unknown(name: str, *_: object, **__: object) -> None:
+        if "\0" in name:
+            raise ValueError("embedded null character")
         raise UnicodeError("label too long") if len(name) > 64 else socket.gaierror("unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
@@ -350,8 +356,22 @@ def test_what_the_host_refuses_is_told_in_its_words(
     stream = network.connect(host, port)
     until(lambda: stream.status == "refused")
     assert len(told) == 1
-    assert re.fullmatch(f"the board asked for {re.escape(host)}:{port}: ({reason})", told[0])
+    place = f"[{host}]" if ":" in host else host
+    assert re.fullmatch(f"the board asked for {re.escape(place)}:{port}: ({reason})", told[0])
     bridge.close()
+
+
+@pytest.mark.usefixtures("outbound")
+def test_a_host_that_makes_no_socket_refuses_the_board_and_not_the_bench(
+    network: Ethernet, until: Until, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    stream = network.connect("::1", 443)
+    until(lambda: stream.status == "refused")
+    assert told == ["the board asked for [::1]:443: address family not supported by protocol"]
 
 
 @pytest.mark.usefixtures("outbound")
