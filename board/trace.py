@@ -30,16 +30,27 @@ class TraceEvent(NamedTuple):
         return f"{self.time_ns}\t{self.board}\t{self.kind}\t{self.name}\t{_escaped(self.value)}"
 
 
-Listener = Callable[[TraceEvent], None]
-
 Row = tuple[int, str, str, str, int | str]
 """An event without the names of its fields: for whoever looks at them by the ten thousand."""
+
+Listener = Callable[[TraceEvent], None]
+
+RowListener = Callable[[Row], None]
 
 Taker = Callable[[int, list[Row]], None]
 """Must not keep the list."""
 
 
-class _Told(dict[str, tuple[Listener, ...]]):
+class _Listening(NamedTuple):
+    """Somebody who listens, and to what; None means everything."""
+
+    listener: Listener | RowListener
+    tell: RowListener
+    board: str | None
+    kinds: frozenset[str] | None
+
+
+class _Told(dict[str, tuple[RowListener, ...]]):
     """Who is told of a board's events, by kind; found out when the first of a kind comes."""
 
     def __init__(self, trace: Trace, board: str) -> None:
@@ -47,7 +58,7 @@ class _Told(dict[str, tuple[Listener, ...]]):
         self._trace = trace
         self._board = board
 
-    def __missing__(self, kind: str) -> tuple[Listener, ...]:
+    def __missing__(self, kind: str) -> tuple[RowListener, ...]:
         self[kind] = told = self._trace.listeners(self._board, kind)
         return told
 
@@ -90,7 +101,7 @@ class Trace:
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._kept = 0
-        self._listeners: tuple[tuple[Listener, str | None, frozenset[str] | None], ...] = ()
+        self._listeners: tuple[_Listening, ...] = ()
         self._told: list[_Told] = []
         self._takers: tuple[Taker, ...] = ()
 
@@ -101,9 +112,10 @@ class Trace:
         fresh, add, settle = self._fresh, self._fresh.extend, self.settle
 
         def record(now_ns: int, kind: str, name: str, value: int | str) -> None:
-            add((now_ns, board, kind, name, value))
+            row = (now_ns, board, kind, name, value)
+            add(row)
             for listen in told[kind]:
-                listen(_new(TraceEvent, (now_ns, board, kind, name, value)))
+                listen(row)
             if len(fresh) >= BATCH_FIELDS:
                 settle()
 
@@ -116,8 +128,13 @@ class Trace:
 
     def listen(self, listener: Listener, *, board: str | None = None, kinds: Collection[str] | None = None) -> None:
         """Has ``listener(event)`` called with every event from now on; of one board and of these kinds, where told."""
-        self._listeners = (*self._listeners, (listener, board, None if kinds is None else frozenset(kinds)))
-        self._forget()
+        self._listen(listener, lambda row: listener(_new(TraceEvent, row)), board, kinds)
+
+    def listen_to_rows(
+        self, listener: RowListener, *, board: str | None = None, kinds: Collection[str] | None = None
+    ) -> None:
+        """As ``listen``, for ``listener(row)``, which costs half as much."""
+        self._listen(listener, listener, board, kinds)
 
     def take(self, taker: Taker) -> None:
         """Has ``taker(number, rows)`` called with many events at a time, at the latest by ``settle``.
@@ -132,17 +149,17 @@ class Trace:
         self.settle()
         self._takers = tuple(other for other in self._takers if other != taker)
 
-    def unlisten(self, listener: Listener) -> None:
+    def unlisten(self, listener: Listener | RowListener) -> None:
         """Ends what ``listen`` began; without effect on one that does not listen."""
-        self._listeners = tuple(entry for entry in self._listeners if entry[0] != listener)
+        self._listeners = tuple(entry for entry in self._listeners if entry.listener != listener)
         self._forget()
 
-    def listeners(self, board: str, kind: str) -> tuple[Listener, ...]:
+    def listeners(self, board: str, kind: str) -> tuple[RowListener, ...]:
         """Those that are to be told of such an event, in the order in which they began to listen."""
         return tuple(
-            listener
-            for listener, of, kinds in self._listeners
-            if of in (None, board) and (kinds is None or kind in kinds)
+            entry.tell
+            for entry in self._listeners
+            if entry.board in (None, board) and (entry.kinds is None or kind in entry.kinds)
         )
 
     def digest(self) -> str:
@@ -200,13 +217,20 @@ class Trace:
             surplus += len(fields) // FIELDS
         return islice(chain.from_iterable(map(_events, batches)), surplus, None)
 
+    def _listen(
+        self, listener: Listener | RowListener, tell: RowListener, board: str | None, kinds: Collection[str] | None
+    ) -> None:
+        wanted = None if kinds is None else frozenset(kinds)
+        self._listeners = (*self._listeners, _Listening(listener, tell, board, wanted))
+        self._forget()
+
     def _forget(self) -> None:
         for told in self._told:
             told.clear()
 
 
 def _rows(fields: _Fields) -> Iterator[Row]:
-    return zip(*[iter(fields)] * FIELDS, strict=True)  # type: ignore[return-value]
+    return zip(*[iter(fields)] * FIELDS, strict=True)
 
 
 def _events(fields: _Fields) -> Iterator[TraceEvent]:

@@ -83,7 +83,7 @@ class Recorder:
             "failed": self._failed,
             "unregistered": self._unregistered,
         }
-        bench.trace.listen(self.meter.event, board=registrar.name)
+        bench.trace.listen_to_rows(self.meter.event, board=registrar.name)
         bench.trace.listen(self._event, kinds=(KIND, RESET))
         bench.on_start.append(self._started)
 

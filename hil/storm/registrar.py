@@ -15,7 +15,7 @@ from itertools import chain, compress, count, pairwise
 from operator import add, ne
 from typing import TYPE_CHECKING, Any
 
-from board.trace import TraceEvent
+from board.trace import Row
 from firmware.kernel import Priority
 from hil.storm.gauge import Gauge, Levels
 from hil.timeline.load import BUCKET_NS, LoadCounter
@@ -75,7 +75,7 @@ class RegistrarMeter:
         self._zero_ns = zero_ns
         self._hz = gateway.model.hz
         self._load = LoadCounter(self._told)
-        self._fresh: list[TraceEvent] = []
+        self._fresh: list[Row] = []
         self._keep = self._fresh.append
         self._settled = 0  # events before those
         self._samples: deque[tuple[int, int, tuple[int, ...]]] = (
@@ -106,7 +106,7 @@ class RegistrarMeter:
             if self._services is not None:
                 self._services.on_handshake = self._shaking
 
-    def event(self, event: TraceEvent) -> None:
+    def event(self, event: Row) -> None:
         """One event of its trace. Turns come by the ten thousand, so they are only kept here, and reckoned later."""
         self._keep(event)
         if event[0] >= self._sample_ns:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from board.trace import TraceEvent
+from board.trace import Row, TraceEvent
 
 if TYPE_CHECKING:
     from firmware.kernel import Kernel
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SAMPLE_NS = 10_000_000
 """Queue lengths are sampled this often in virtual time."""
 
-LOOK_NS = 100_000_000
-"""And this often it is looked what has come true: as far as a CPU may run ahead of the world."""
+LOOK_NS = 500_000_000
+"""And this often it is looked what has come true: some times as far as a CPU may run ahead of the world."""
 
 LINE, QUEUE, BEGIN, END = "line", "queue", "begin", "end"
 """Kinds of events that are added to the trace's own: a console line (its text, how long it took), tasks that are ready
@@ -52,7 +52,7 @@ class Sink(Protocol):
         """A gateway is there whose events may come."""
         ...
 
-    def events(self, events: Sequence[TraceEvent]) -> None:
+    def events(self, events: Sequence[Row]) -> None:
         """These have come true. Those of one board's CPU come in their order, turns after what happened in them."""
         ...
 
@@ -77,7 +77,7 @@ class Timeline:
         self._workers: dict[tuple[str, int], list[int]] = {}  # board and task: number, depth of its spans
         self._numbers = 0
         self._counts: dict[str, tuple[int, ...]] = {}
-        self._pending: list[TraceEvent] = list(bench.trace)
+        self._pending: list[Row] = list(bench.trace)
         self._own: list[tuple[int, TraceEvent]] = []
         """Events that are not the trace's, each with the number of those of the trace that came before it."""
         self._sample_ns = 0
@@ -85,11 +85,11 @@ class Timeline:
         self._closed = False
         for gateway in bench.gateways:
             self._started(gateway)
-        for event in [event for event in self._pending if event.kind == "power"]:
+        for event in [event for event in bench.trace if event.kind == "power"]:
             self._unmake(event)
         bench.trace.take(self._take)
         bench.trace.listen(self._power, kinds=("power",))
-        bench.trace.listen(self._turn, kinds=("task",))
+        bench.trace.listen_to_rows(self._turn, kinds=("task",))
         bench.on_start.append(self._started)
 
     def flush(self) -> None:
@@ -147,7 +147,7 @@ class Timeline:
         """Adds one of ours."""
         self._own.append((self._bench.trace.count, event))
 
-    def _take(self, number: int, events: list[TraceEvent]) -> None:
+    def _take(self, number: int, events: list[Row]) -> None:
         """Puts those of the trace and ours in their order."""
         pending, begin = self._pending, 0
         for before, own in self._own:
@@ -168,20 +168,20 @@ class Timeline:
         self._unmake(event)
         self._look(event)
 
-    def _turn(self, event: TraceEvent) -> None:
+    def _turn(self, event: Row) -> None:
         """Hears of each turn, and does something now and then."""
         if event[0] >= self._sample_ns:
             self._sample(event)
             if event[0] >= self._look_ns:
                 self._look(event)
 
-    def _look(self, event: TraceEvent | None) -> None:
+    def _look(self, event: Row | None) -> None:
         """Hands over what has come true."""
         self._gather()
         now_ns = self._clock.now_ns
-        self._look_ns = LOOK_NS + (now_ns if event is None else event.time_ns)
-        settled: list[TraceEvent] = []
-        pending: list[TraceEvent] = []
+        self._look_ns = LOOK_NS + (now_ns if event is None else event[0])
+        settled: list[Row] = []
+        pending: list[Row] = []
         settle, wait = settled.append, pending.append
         for waiting in self._pending:
             if waiting[0] > now_ns or (waiting[2] == "task" and waiting[0] + waiting[4] > now_ns):  # type: ignore[operator]
@@ -193,38 +193,41 @@ class Timeline:
         if not self._in_a_turn(event):
             self._sink.settle(min((waiting[0] for waiting in pending), default=now_ns))
 
-    def _in_a_turn(self, event: TraceEvent | None) -> bool:
+    def _in_a_turn(self, event: Row | None) -> bool:
         """Whether some CPU is in the middle of a turn: when that began will only be known when it ends."""
         done = event[1] if event is not None and event[2] == "task" else None
         return any(kernel.current is not None and name != done for name, kernel in self._kernels.items())
 
-    def _sample(self, event: TraceEvent) -> None:
-        self._sample_ns = event.time_ns + SAMPLE_NS
-        kernel = self._kernels.get(event.board)
+    def _sample(self, turn: Row) -> None:
+        time_ns, board, _, _, held_ns = turn
+        self._sample_ns = time_ns + SAMPLE_NS
+        kernel = self._kernels.get(board)
         if kernel is None:
             return
         counts = (*kernel.queued, len(kernel.tasks))
-        if counts != self._counts.get(event.board):
-            self._counts[event.board] = counts
+        if counts != self._counts.get(board):
+            self._counts[board] = counts
             text = " ".join(map(str, counts))
-            self._record(TraceEvent(event.time_ns + int(event.value), event.board, QUEUE, "ready", text))
+            self._record(TraceEvent(time_ns + int(held_ns), board, QUEUE, "ready", text))
 
     def _unmake(self, power: TraceEvent) -> None:
         """Drops, or cuts short, what the board's CPU did beyond the moment at which power came or went."""
-        kept: list[TraceEvent] = []
+        kept: list[Row] = []
         for index, event in enumerate(self._pending):
-            if event is power:
+            if event == power:
                 kept += self._pending[index:]
                 break
-            if event.board != power.board or _end_ns(event) <= power.time_ns:
+            time_ns, board, kind, name, _ = event
+            if board != power.board or _end_ns(event) <= power.time_ns:
                 kept.append(event)
-            elif event.time_ns < power.time_ns:
-                kept.append(event._replace(value=power.time_ns - event.time_ns))
+            elif time_ns < power.time_ns:
+                kept.append((time_ns, board, kind, name, power.time_ns - time_ns))
         self._pending = kept
 
 
-def _end_ns(event: TraceEvent) -> int:
-    return event.time_ns + int(event.value) if event.kind == "task" else event.time_ns
+def _end_ns(event: Row) -> int:
+    time_ns, _, kind, _, value = event
+    return time_ns + int(value) if kind == "task" else time_ns
 
 
 def _seen(line: bytes | bytearray) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from board.trace import TraceEvent
+from board.trace import Row, TraceEvent
 from hil.timeline.feed import BEGIN, END, LINE, QUEUE
 from hil.timeline.load import LoadCounter
 
@@ -74,7 +74,7 @@ class PerfettoSink:
         title = f"{gateway.name} ({gateway.model.name}, {cpu.hz // 1_000_000} MHz)"
         self._boards[gateway.name] = _Board(len(self._boards) + 1, title, cpu.hz, self._out)
 
-    def events(self, events: Sequence[TraceEvent]) -> None:
+    def events(self, events: Sequence[Row]) -> None:
         """Puts each on its track."""
         name, board = "", None
         for event in events:
@@ -128,7 +128,7 @@ class _Board:
         self._tracks: dict[tuple[str, str], int] = {}
         self._turn_heads: dict[str, str] = {}
         self._charge_heads: dict[tuple[str, str], str] = {}
-        self.charges: list[TraceEvent] = []
+        self.charges: list[Row] = []
         """Of the turn that is not over yet."""
         self.charge_kinds: dict[str, str] = {}
         """How a kind of charge is called in the trace, and here."""
@@ -154,7 +154,7 @@ class _Board:
         for track in FIRST_TRACKS:
             self._tid(track)
 
-    def event(self, event: TraceEvent) -> None:
+    def event(self, event: Row) -> None:
         kind = event[2]
         handler = self._handlers.get(kind)
         if handler is None:
@@ -163,7 +163,7 @@ class _Board:
                 self.charges.append(event)
                 return
             handler = self._handlers[kind] = self._instant
-        handler(event)
+        handler(TraceEvent._make(event))
 
     def close(self, now_ns: int) -> None:
         self._stop(now_ns)
@@ -173,7 +173,7 @@ class _Board:
 
     # -- the CPU
 
-    def turn(self, event: TraceEvent) -> None:
+    def turn(self, event: Row) -> None:
         """A turn is over, and ``charges`` were made in it, or in interrupts before it."""
         time_ns, _, _, task, held_ns = event
         charges = self.charges

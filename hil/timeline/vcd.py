@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from board.trace import TraceEvent
+from board.trace import Row
 
 if TYPE_CHECKING:
     from hil.gateway import Gateway
@@ -69,12 +69,12 @@ class VcdSink:
         if not self._began:
             self._boards[gateway.name] = _Board(gateway, self._identifiers)
 
-    def events(self, events: Sequence[TraceEvent]) -> None:
+    def events(self, events: Sequence[Row]) -> None:
         """Turns events into changes."""
         for event in events:
             self._event(event)
 
-    def _event(self, event: TraceEvent) -> None:
+    def _event(self, event: Row) -> None:
         board = self._boards.get(event[1])
         if board is None:
             return

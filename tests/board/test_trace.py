@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from board import trace as tracing
-from board.trace import BATCH, Trace, TraceEvent
+from board.trace import BATCH, Row, Trace, TraceEvent
 
 
 def test_the_digest_is_that_of_the_lines() -> None:
@@ -91,8 +91,8 @@ def test_a_taker_gets_everything_in_order_and_knows_how_much_came_before() -> No
     tell(1, "led", "ready", 0)
     taken: list[tuple[int, list[int | str]]] = []
 
-    def take(number: int, events: list[TraceEvent]) -> None:
-        taken.append((number, [event.value for event in events]))
+    def take(number: int, rows: list[Row]) -> None:
+        taken.append((number, [value for *_, value in rows]))
 
     trace.take(take)
     for number in range(1, 3_000):
