@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -112,7 +113,7 @@ def saved_from_file(path: str | Path) -> Saved:
 
     Raises:
         EnvironmentRefused: the file cannot be opened.
-        EnvironmentRefused: it is not a saved gateway, or one of a later format.
+        EnvironmentRefused: it is not a saved gateway, is damaged, or one of a later format.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -123,7 +124,7 @@ def saved_from_file(path: str | Path) -> Saved:
             return Saved(facts, archive.read("flash.bin"), card, _model_files(archive, facts.model))
     except OSError as error:
         raise EnvironmentRefused(f"saved gateway {path}: {reason_from_oserror(error)}") from error
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         reason = lowered(str(error.args[0] if isinstance(error, KeyError) else error))
         raise EnvironmentRefused(f"{path} is not a saved gateway: {reason}") from error
 

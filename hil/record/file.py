@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -163,15 +164,9 @@ def record_from_file(path: str | Path) -> Record:
         raise EnvironmentRefused(f"record {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, RecursionError, NotImplementedError) as error:
         raise EnvironmentRefused(f"{path} is not a record: {_reason(error)}") from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, _zlib_error()) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, zlib.error) as error:
         raise EnvironmentRefused(f"{path} is not a record, or damaged: {_reason(error)}") from error
     return Record(facts, actions, trace, str(path))
-
-
-def _zlib_error() -> type[Exception]:
-    import zlib
-
-    return zlib.error
 
 
 def _reason(error: Exception) -> str:

@@ -168,6 +168,21 @@ def _written(path: Path, content: dict[str, bytes]) -> None:
             archive.writestr(name, data)
 
 
+def _torn(path: Path, name: str) -> None:
+    with zipfile.ZipFile(path) as archive:
+        begin = archive.getinfo(name).header_offset + 30 + len(name)  # of a file in a zip without extra fields
+    content = bytearray(path.read_bytes())
+    content[begin] = 0xFF  # a block of a type that is none
+    path.write_bytes(content)
+
+
+def _locked(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for at in (6, content.index(b"PK\x01\x02") + 8):
+        content[at] |= 1  # the flag of what needs a password
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -178,6 +193,8 @@ def _written(path: Path, content: dict[str, bytes]) -> None:
         (lambda path: _with_fact(path, "mac", "00"), "MAC address '00'"),
         (lambda path: _with_fact(path, "model", "ip999"), "no model 'ip999'"),
         (lambda path: _with_fact(path, "extra", 1), "facts are not complete"),
+        (lambda path: _torn(path, "flash.bin"), "is not a saved gateway: error -3 while decompressing"),
+        (lambda path: _locked(path), "is not a saved gateway: .* is encrypted"),
     ],
 )
 def test_what_is_no_saved_gateway_is_refused_in_one_line(
