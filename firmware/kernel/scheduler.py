@@ -109,9 +109,9 @@ class Kernel:
 
     def load(self, span_ms: int) -> float:
         """Busy fraction 0..1 of the CPU over the last 1000, 10000 or 60000 ms (whole tenths of a second)."""
-        if self.current is None:
+        if self.current is None and not self._idle_ns:
             self._load.rest(self.cpu.now_ns)
-        else:
+        else:  # in the middle of a run, be it before its first turn
             self._book(self.cpu.now_ns)
         return self._load.over(span_ms)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.kernel import Event, LoadMeter, Priority, Share
+from firmware.kernel.timers import Timed
 
 MS = 1_000_000
 SLICE_NS = 2 * MS
@@ -231,6 +232,13 @@ def test_a_board_that_rests_can_be_asked_for_its_load_too(machine):
     machine.run_ms(500)
     machine.cpu.now_ns = machine.clock.now_ns
     assert machine.kernel.load(1_000) == pytest.approx(0.5)
+
+
+def test_a_rest_counts_once_when_somebody_asks_for_the_load_between_it_and_the_turn_that_follows(machine):
+    machine.kernel.arm(Timed(lambda _: machine.note(machine.kernel.load(1_000))), 30)
+    machine.run_ms(50)
+    assert machine.seen == [(30, 0.0)]
+    assert machine.kernel.busy_ns == 0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 250 * MS)), min_size=1, max_size=60))
