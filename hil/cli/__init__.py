@@ -58,6 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line: the value, the limit, and where help is."""
 
+    def parse_known_args(  # type: ignore[override]  # typeshed has overloads for other namespaces
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """What is left over is an error here already: only the innermost parser knows what was meant instead."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return known, unknown
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        import difflib
+
+        options = [option[2:] for option in self._option_string_actions if option.startswith("--")]
+        for word in unknown:
+            near = difflib.get_close_matches(word[2:].partition("=")[0], options, 1) if word.startswith("--") else []
+            if near:
+                return f", did you mean --{near[0]}?"
+        return ""
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"gatebench: {message} (see {self.prog} --help)\n")
 

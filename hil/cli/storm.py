@@ -226,11 +226,14 @@ def _whole(text: str) -> int:
 
 
 def _numbers(text: str) -> list[int]:
-    return [_whole(word) for word in text.split(",")]
+    return [_whole(word) for word in _words(text)]
 
 
 def _words(text: str) -> list[str]:
-    return text.split(",")
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be values with commas between them, none of them empty")
+    return words
 
 
 def _fraction(text: str) -> float:

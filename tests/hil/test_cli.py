@@ -57,7 +57,12 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["run", "--bogus"], "gatebench: unrecognized arguments: --bogus (see gatebench --help)"),
+        (["run", "--bogus"], "gatebench: unrecognized arguments: --bogus (see gatebench run --help)"),
+        (["storm", "5"], "gatebench: unrecognized arguments: 5 (see gatebench storm --help)"),
+        (
+            ["storm", "--keys", "2048"],
+            "gatebench: unrecognized arguments: --keys 2048, did you mean --key? (see gatebench storm --help)",
+        ),
         (
             ["run", "--seed", "x"],
             "gatebench: argument --seed: 'x' is not a seed: a whole number (see gatebench run --help)",

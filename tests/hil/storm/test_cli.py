@@ -31,6 +31,10 @@ FEW = ["storm", "--phones", "2", "--seed", "10", "--jobs", "1"]
         (["--phones", "0"], "gatebench: phones 0: must be 1 to 1000\n"),
         (["--phones", "many"], "gatebench: argument --phones: 'many' is not a whole number from 0 (see "),
         (["--key", "1024,1000"], "gatebench: key 1000: must be one of 1024, 2048, 4096\n"),
+        (
+            ["--key", "1024,"],
+            "gatebench: argument --key: '1024,': must be values with commas between them",
+        ),
         (["--key", "1024,1024"], "gatebench: setting 1024-bit is asked for twice\n"),
         (["--arrival", "later"], "gatebench: arrival 'later': must be at-once, spread:SECONDS or backoff\n"),
         (["--model", "ip9"], "gatebench: no model 'ip9': must be one of"),
@@ -59,7 +63,7 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
 
 def test_two_keys_are_compared_in_a_table_and_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "report.json"
-    assert main([*FEW, "--key", "1024,2048", "--json", str(path)]) == 0
+    assert main([*FEW, "--key", "1024, 2048", "--json", str(path)]) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
     assert lines[0].split()[:3] == ["setting", "50", "%"]
