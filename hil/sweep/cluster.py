@@ -35,6 +35,9 @@ __all__ = ["LOCAL", "ClusterEngine"]
 LOCAL = "local"
 """Instead of an address: a cluster of our own on this machine, to try things out."""
 
+LONGEST_GREETING_BYTES = 65_536
+"""It is a few hundred: versions and compressions."""
+
 ANSWER_S = 10
 """How long a scheduler, and the first of its workers, may take to answer."""
 
@@ -131,10 +134,26 @@ def _require_address(address: str) -> None:
     if found is None:
         raise RackMisuse(f"--cluster {address}: must be a scheduler's tcp://HOST:PORT, or {LOCAL}")
     try:
-        socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=ANSWER_S).close()
+        with socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=ANSWER_S) as peer:
+            if found[1] in (None, "tcp") and not _greets(peer):
+                raise EnvironmentRefused(f"cluster {address}: what answers there is no dask scheduler")
     except (OSError, OverflowError) as error:
         reason = reason_from_oserror(error) if isinstance(error, OSError) else str(error)
         raise EnvironmentRefused(f"cluster {address}: the scheduler does not answer: {reason}") from error
+
+
+def _greets(peer: socket.socket) -> bool:
+    """Whether a Dask scheduler's greeting comes, which it sends unasked: its length first, in eight bytes.
+
+    Dask itself takes any eight bytes for that length, and waits without a limit for them and for what follows.
+    """
+    length = b""
+    while len(length) < 8:
+        more = peer.recv(8 - len(length))
+        if not more:
+            return False
+        length += more
+    return 0 < int.from_bytes(length, "little") <= LONGEST_GREETING_BYTES
 
 
 def _distributed() -> Any:

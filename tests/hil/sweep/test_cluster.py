@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +17,8 @@ import pytest
 
 from board.model import MODELS
 from hil.cli import main
+from hil.errors import EnvironmentRefused
+from hil.sweep.cluster import ClusterEngine
 
 COMMAND = [sys.executable, "-m", "hil", "sweep"]
 
@@ -41,6 +45,31 @@ if __name__ == "__main__":
 def rows(path: str) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in Path(path).read_text().splitlines()]
     return [{name: value for name, value in row.items() if name != "host_s"} for row in found]
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n", b"none"])
+def test_what_is_no_scheduler_is_told_before_dask_waits_for_it(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=lambda: _say_and_close(server, said))
+        answering.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(EnvironmentRefused, match=f"cluster {address}: what answers there is no dask scheduler"):
+            ClusterEngine(address)
+        answering.join()
+
+
+def _say_and_close(server: socket.socket, said: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(said)
+
+
+def test_what_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.sweep.cluster.ANSWER_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(EnvironmentRefused, match=f"cluster {address}: the scheduler does not answer: timed out"):
+            ClusterEngine(address)
 
 
 @pytest.fixture
