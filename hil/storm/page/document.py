@@ -84,13 +84,13 @@ def _opening(result: StormResult, everyone: Sequence[Figures]) -> Markup:
 
 def _situation(everyone: Sequence[Figures]) -> str:
     first = everyone[0].setting
-    models = ", ".join(models_of(everyone, "model"))
+    models = ", ".join(name if name.endswith(".toml") else name.upper() for name in models_of(everyone, "model"))
     cut = CUTS.get(str(first.parameters.get("cut")), CUTS["all"])
     come, connect, register = (
         ("comes", "connects", "registers") if first.phones == 1 else ("come", "connect", "register")
     )
     return (
-        f"{plural(first.phones, 'phone')} {come} back to one gateway ({models.upper()}) after a power cut of {cut}, "
+        f"{plural(first.phones, 'phone')} {come} back to one gateway ({models}) after a power cut of {cut}, "
         f"{connect} over TLS and {register}. {plural(len(everyone), 'setting')}, in virtual time."
     )
 

@@ -19,7 +19,7 @@ class Verdict(Enum):
     CLEAN = ("✓", "without a failure")
     STRAINED = ("!", "failures on the way")
     LOST = ("!", "some were lost again")
-    UNFINISHED = ("✕", "does not finish")
+    UNFINISHED = ("✕", "not all in time")
     INTERRUPTED = ("‖", "was interrupted")
 
     @property

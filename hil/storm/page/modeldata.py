@@ -38,9 +38,10 @@ def _model(name: str) -> Model | None:
 
 
 def clock_words(models: Iterable[Model | None]) -> str:
-    """What a reader must know of the clock rates before he reads seconds; empty when all were published."""
+    """What a reader must know of the clock rates before he reads seconds; empty when all were published or measured."""
     known = [model for model in models if model is not None]
-    assumed = [model for model in known if "cpu.mhz" in model.assumed]
+    # A calibrated table has a source: its seconds are a real box's, whatever the clock rate that they are counted at.
+    assumed = [model for model in known if "cpu.mhz" in model.assumed and "cpu.cost_table" not in model.sources]
     if not assumed:
         return ""
     rates = " and ".join(f"{model.product} at {model.hz // 1_000_000} MHz" for model in assumed)

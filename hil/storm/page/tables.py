@@ -10,7 +10,7 @@ from hil.storm.page.figures import Figures
 from hil.storm.page.looks import look, name_in_legend
 from hil.storm.page.plot import cell, table
 from hil.storm.page.units import BLANK, NOTHING, count, duration, percent
-from hil.storm.page.words import TIMEOUTS, kind_words, parameter_words, reason_words
+from hil.storm.page.words import TIMEOUT_REASONS, TIMEOUTS, kind_words, parameter_words, reason_words
 from hil.storm.result import RANKS, StormResult
 
 NEVER = "never"
@@ -107,7 +107,8 @@ VERDICT_NOTES = (
     "Registered: time from power back to the 200 OK of that part of the phones. Handshake: as the phone sees it, from "
     "its attempt to the open TLS connection, waiting included; attempts that came to nothing are not in it. CPU per "
     "handshake: median of what one costs the gateway, and how many it could do in a minute if it did nothing else. "
-    "Mean load: from the first attempt to the last registration. Attempts per phone: of those that got registered."
+    "Mean load: from the first attempt to the last registration. Attempts per phone: of those that got registered. "
+    "Never: not before the run ended."
 )
 
 
@@ -116,7 +117,7 @@ def failures_table(everyone: Sequence[Figures]) -> Markup | None:
     reasons: Counter[str] = Counter()
     for each in everyone:
         reasons.update(each.setting.failures)
-    waits = [kind for kind in TIMEOUTS if any(each.setting.timeouts.get(kind) for each in everyone)]
+    waits = [kind for kind in TIMEOUTS if not all(_told(kind, each) for each in everyone)]
     refused = any(each.setting.refused_connections for each in everyone)
     if not reasons and not waits and not refused:
         return None
@@ -130,6 +131,12 @@ def failures_table(everyone: Sequence[Figures]) -> Markup | None:
         row += [number(each.setting.timeouts.get(kind, 0)) for kind in waits]
         rows.append(row + [number(each.setting.refused_connections)] * refused)
     return table(headings, rows, "Failed attempts by reason", "broad")
+
+
+def _told(kind: str, figures: Figures) -> bool:
+    """Whether the attempts that failed for it say already how many timeouts there were, most often none."""
+    failures = figures.setting.failures
+    return figures.setting.timeouts.get(kind, 0) == sum(failures.get(reason, 0) for reason in TIMEOUT_REASONS[kind])
 
 
 def _reason_heading(reason: str) -> Markup | str:

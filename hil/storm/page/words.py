@@ -46,6 +46,14 @@ TIMEOUTS = {
     "pong": "keep-alive",
 }
 
+TIMEOUT_REASONS = {
+    "connect": ("timeout-connect",),
+    "handshake": ("tls: timeout", "handshake timeout"),
+    "transaction": ("timeout-f",),
+    "pong": ("pong-timeout",),
+}
+"""What an attempt is said to have failed for, of each of them."""
+
 QUEUES = {
     "connections": "phones waiting for the TLS handshake",
     "handshakes": "handshakes under way",
@@ -167,7 +175,7 @@ def _unfinished(figures: Figures) -> str:
     if setting.first_attempt_ns is None:
         return f"Within {duration(figures.end_s)} not one phone came to try."
     number = count(setting.registered_at_end) if setting.registered_at_end else "none"
-    opening = f"Does not finish: {number} of {_phones(figures)} registered within {duration(figures.end_s)}"
+    opening = f"Not all in time: {number} of {_phones(figures)} registered within {duration(figures.end_s)}"
     timeouts = setting.timeouts
     if timeouts.get("handshake", 0) and timeouts["handshake"] == max(timeouts.values()):
         return f"{opening}; the handshakes outlast the phones' patience."
@@ -188,9 +196,10 @@ def remarks(figures: Figures) -> list[str]:
     if figures.fruitless and setting.attempts:
         times = figures.attempts_each
         each = "" if times is None else f"{times:.1f} attempts for each phone that got registered: "
+        still = " or were still open at the end" if figures.fruitless > sum(setting.failures.values()) else ""
         said.append(
-            f"{each}{count(figures.fruitless)} of {plural(setting.attempts, 'attempt')} came to nothing, and took "
-            f"{percent(figures.wasted)} of the CPU time."
+            f"{each}{count(figures.fruitless)} of {plural(setting.attempts, 'attempt')} came to nothing{still}; "
+            f"what was in vain took {percent(figures.wasted)} of the CPU time."
         )
     if figures.lost_at_end:
         said.append(f"{plural(figures.lost_at_end, 'phone')} had lost the registration again at the end.")
