@@ -25,7 +25,9 @@ RECORD_BYTES = 16_384
 
 WANT_READ: int = lib.SSL_ERROR_WANT_READ
 
-_room: Any = ffi.new("char[]", OUTPUT_BYTES)
+_Room: Any = ffi.typeof("char[]")
+_new_room: Any = ffi.new_allocator(should_clear_after_alloc=False)
+"""For each call, since OpenSSL works without the interpreter's lock: worlds of other threads go on meanwhile."""
 _buffer: Any = ffi.buffer
 
 
@@ -100,10 +102,11 @@ class Connection:
 
     def drain(self) -> bytes:
         """What is to go onto the wire."""
-        count = lib.BIO_read(self._from_ssl, _room, OUTPUT_BYTES)
+        room = _new_room(_Room, OUTPUT_BYTES)
+        count = lib.BIO_read(self._from_ssl, room, OUTPUT_BYTES)
         if count <= 0:
             return b""
-        data: bytes = _buffer(_room, count)[:]
+        data: bytes = _buffer(room, count)[:]
         return data if count < OUTPUT_BYTES else data + self.drain()
 
     def shake_hands(self) -> bool:
@@ -117,9 +120,10 @@ class Connection:
 
     def receive(self) -> bytes | None:
         """What the peer said in one record; None where more is wanted of it. Failed, PeerClosed."""
-        count = lib.SSL_read(self._ssl, _room, OUTPUT_BYTES)
+        room = _new_room(_Room, RECORD_BYTES)
+        count = lib.SSL_read(self._ssl, room, RECORD_BYTES)
         if count > 0:
-            data: bytes = _buffer(_room, count)[:]
+            data: bytes = _buffer(room, count)[:]
             return data
         if lib.SSL_get_error(self._ssl, count) != WANT_READ:
             self._raise(count)

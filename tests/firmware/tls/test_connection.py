@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from firmware.tls import DEFAULT_PROFILE
@@ -25,19 +27,15 @@ class FakeOwner:
 OWNER = FakeOwner()
 
 
-@pytest.fixture
-def ends(make_credentials):
-    """A client and a server before their handshake."""
+def pair(context):
     client = Connection(make_context(None, DEFAULT_PROFILE), OWNER)
     client.connect(None)
-    server = Connection(make_context(make_credentials(1024), DEFAULT_PROFILE), OWNER)
+    server = Connection(context, OWNER)
     server.accept()
     return client, server
 
 
-@pytest.fixture
-def opened(ends):
-    """The two behind it."""
+def shake_hands(ends):
     client, server = ends
     for _ in range(2):
         client.shake_hands()
@@ -46,6 +44,23 @@ def opened(ends):
         client.feed(server.drain())
     assert client.shake_hands()
     return ends
+
+
+@pytest.fixture
+def context(make_credentials):
+    return make_context(make_credentials(1024), DEFAULT_PROFILE)
+
+
+@pytest.fixture
+def ends(context):
+    """A client and a server before their handshake."""
+    return pair(context)
+
+
+@pytest.fixture
+def opened(ends):
+    """The two behind it."""
+    return shake_hands(ends)
 
 
 def test_nothing_to_read_and_nothing_to_write_are_no_errors(ends):
@@ -100,3 +115,25 @@ def test_a_server_turns_to_another_context_in_the_middle(ends, make_credentials)
     client.shake_hands()
     certificate = next(event for event in client.heard.events if str(event) == "<Certificate")
     assert other.chain_der[0] in certificate.body
+
+
+def test_worlds_of_several_threads_do_not_hear_one_another(context):
+    pairs = [shake_hands(pair(context)) for _ in range(4)]
+    unheard = [f"pair {number}" for number in range(len(pairs))]
+
+    def talk(number):
+        client, server = pairs[number]
+        said = bytes([number]) * 8_000
+        for _ in range(600):
+            client.send(said)
+            server.feed(client.drain())
+            if server.receive() != said:
+                return
+        unheard.remove(f"pair {number}")
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(len(pairs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert unheard == []
