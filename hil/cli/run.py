@@ -106,6 +106,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hil.errors import RackMisuse
+    from hil.outputs import require_writable
     from hil.run import Run, RunOptions
 
     if arguments.h323 is not None:
@@ -114,6 +115,10 @@ def _run(arguments: argparse.Namespace) -> int:
         for name in FACTORY_MADE:
             if getattr(arguments, name) is not None:
                 raise RackMisuse(f"a saved gateway brings its {name} with it: leave out --{name}, or --from")
+    read = {"--flash": arguments.flash, "--from": arguments.from_file, "--faults": arguments.faults}
+    read["--card"] = None if arguments.card in ("ram", "none") else arguments.card
+    outputs = {"--ready": arguments.ready, "--trace": arguments.trace, "--vcd": arguments.vcd}
+    require_writable(outputs, {option: path for option, path in read.items() if path is not None})
     fields = {name: getattr(arguments, name) for name in RunOptions.__dataclass_fields__}
     for name in FACTORY_MADE:
         if fields[name] is None:

@@ -76,6 +76,20 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert capsys.readouterr().err == line + "\n"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("--trace", "--vcd"), ("--card", "--trace"), ("--flash", "--vcd"), ("--trace", "--ready")]
+)
+def test_what_is_written_is_no_other_file_of_the_run(
+    first: str, second: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "precious"
+    place.write_bytes(b"what was there")
+    assert main(["run", first, str(place), second, str(place), "--console", "none", "--for", "0", *FREE_PORTS]) == 2
+    known, other = (second, first) if second == "--ready" else (first, second)
+    assert capsys.readouterr().err == f"gatebench: {other} {place}: is the same file as {known}\n"
+    assert place.read_bytes() == b"what was there"
+
+
 @pytest.mark.parametrize("option", ["--ready", "--flash"])
 def test_a_file_in_a_directory_that_is_not_there_is_refused_before_anything_starts(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -59,5 +59,5 @@ def test_a_file_that_cannot_be_written_ends_the_run_before_it_begins(tmp_path: P
     )
     assert done.returncode == 3
     assert done.stderr.decode().splitlines() == [
-        f"gatebench: timeline {tmp_path}/no/t.json: cannot be written: no such file or directory"
+        f"gatebench: --trace {tmp_path}/no/t.json: cannot be written: no such file or directory"
     ]
