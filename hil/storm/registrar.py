@@ -78,9 +78,8 @@ class RegistrarMeter:
         self._fresh: list[Row] = []
         self._keep = self._fresh.append
         self._settled = 0  # events before those
-        self._samples: deque[tuple[int, int, tuple[int, ...]]] = (
-            deque()
-        )  # number of the event they were taken at, time, queues
+        # Number of the event that each was taken at, time, queues.
+        self._samples: deque[tuple[int, int, tuple[int, ...]]] = deque()
         self._names = _Names()
         self._open: dict[str, Shake] = {}  # by peer
         self._latest: dict[str, Shake] = {}  # by the peer's host
