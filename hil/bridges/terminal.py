@@ -128,7 +128,10 @@ class PtyConsole:
     """The console on a pty, for terminal programs and for tools that want a device.
 
     Args:
-        link: a symbolic link that is to lead to it; FileExistsError when something else is there.
+        link: a symbolic link that is to lead to it.
+
+    Raises:
+        OSError: the link cannot be made; FileExistsError where something else of that name is.
     """
 
     def __init__(self, poller: Poller, hub: ConsoleHub, link: str | None = None) -> None:
@@ -141,7 +144,11 @@ class PtyConsole:
         self.path = os.ttyname(self._slave_fd)
         self._link = link
         if link is not None:
-            self._make_link(link)
+            try:
+                self._make_link(link)
+            except OSError:
+                self._close_ends()
+                raise
         self._writes = 0
         self._out = Outlet(poller, self._fd, lambda: None, on_watch=self._watch_writes)
         hub.attach(self._out.send, self._watch)
@@ -152,10 +159,13 @@ class PtyConsole:
         self._hub.detach(self._out.send, self._watch)
         self._out.drain()
         self._poller.forget(self._fd)
-        os.close(self._fd)
-        os.close(self._slave_fd)
+        self._close_ends()
         if self._link is not None and os.path.islink(self._link) and os.readlink(self._link) == self.path:
             os.unlink(self._link)
+
+    def _close_ends(self) -> None:
+        os.close(self._fd)
+        os.close(self._slave_fd)
 
     def _make_link(self, link: str) -> None:
         """Replaces a link that an earlier run left, in one step; never a file."""

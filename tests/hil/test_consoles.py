@@ -167,6 +167,14 @@ def test_a_pty_is_a_raw_terminal_that_survives_its_clients(
     assert not link.is_symlink()
 
 
+def test_a_pty_whose_link_cannot_be_made_is_not_left_open(poller: Poller, hub: ConsoleHub, tmp_path: Path) -> None:
+    before = os.listdir("/dev/fd")
+    for link in (tmp_path, tmp_path / "none" / "console"):
+        with pytest.raises(OSError, match=f"pty link {link}: "):
+            PtyConsole(poller, hub, str(link))
+    assert os.listdir("/dev/fd") == before
+
+
 def test_a_pty_link_never_replaces_a_file(poller: Poller, hub: ConsoleHub, tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("mine")
