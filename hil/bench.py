@@ -301,13 +301,13 @@ class Bench:
         Args:
             model: what it was asked for by, or what a record says of that.
         """
-        self.gateways.append(gateway)
         if not isinstance(model, str):
             gateway.model_facts = model
         elif is_model_file(model):
             from hil.record.modelfiles import model_facts
 
             gateway.model_facts = model = model_facts(gateway.model, model)
+        self.gateways.append(gateway)
         names = (gateway.netbios, gateway.mac.hex("-"), gateway.name)
         self.lan.plug(gateway, names, self.trace.for_board(gateway.name))
         if self.recorder is not None:
