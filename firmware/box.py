@@ -44,7 +44,8 @@ from firmware.pbx.devices import DeviceList
 from firmware.registration import MODULE as PHONE
 from firmware.registration import PHONE_FIELDS, Registration, register_status
 from firmware.rollout import REQUEST_KEY, RequestVariables, Rollout
-from firmware.services.task import CLIENT_CERTIFICATE, SIP_FIELDS, Dialer, Services, service_fields
+from firmware.services.dialer import Dialer
+from firmware.services.task import CLIENT_CERTIFICATE, SIP_FIELDS, Services, service_fields
 from firmware.sip import Registrar, teller, watch_bindings
 from firmware.sip.commands import register_registrations
 from firmware.storage import Store

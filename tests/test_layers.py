@@ -35,7 +35,7 @@ LOADS_BY_NAME = {"importlib.import_module", "__import__"}
 AWAITING_FOLDERS = ("firmware/kernel", "firmware/commands")
 """Besides each ``task.py``: the kernel, and command handlers, which run in the task of whoever gave the command."""
 
-AWAITING_FILES = {"firmware/net.py", "firmware/boot.py", "firmware/bootcode.py"}
+AWAITING_FILES = {"firmware/net.py", "firmware/services/dialer.py", "firmware/boot.py", "firmware/bootcode.py"}
 
 MOST_LINES = 450
 

@@ -16,7 +16,7 @@ from firmware.registration.conversation import TIMER_F_MS, Conversation, Registr
 from firmware.registration.machine import Event, Progress
 from firmware.registration.request import Registrant
 from firmware.registration.settings import Plan, plan_from_values
-from firmware.services.task import Dialer, NoAnswer
+from firmware.services.dialer import Dialer, NoAnswer
 from firmware.sip import Tell
 from firmware.tls import TlsStream
 from firmware.tls.errors import TlsError

@@ -27,10 +27,16 @@ from firmware.errors import FirmwareError
 from firmware.hal import Costs, Entropy, Listener, Model, Network, Stream
 from firmware.http import Router, serve_http
 from firmware.kernel import Kernel, Priority
-from firmware.net import READ_BYTES, ByteStream, ConnectionLost, TcpStream
+from firmware.net import READ_BYTES, ByteStream, TcpStream
 from firmware.pbx.identity import common_name_from_peer
-from firmware.services.capacity import MOST_HANDSHAKES, connections_for_memory, handshakes_for_key
-from firmware.services.gate import Gate
+from firmware.services.capacity import (
+    LONGEST_LINE,
+    MOST_HANDSHAKES,
+    connections_for_memory,
+    handshakes_for_key,
+    line_for_key,
+)
+from firmware.services.gate import Gate, LineFull
 from firmware.sip import Registrar, serve_sip, teller
 from firmware.tls import (
     DEFAULT_PROFILE,
@@ -41,7 +47,6 @@ from firmware.tls import (
     TlsStatistics,
     TlsStream,
     accept_tls,
-    client_stream,
 )
 from firmware.tls.errors import TlsError
 
@@ -54,9 +59,6 @@ SIPS_PORT = 5061
 LARGEST_NUMBER_OF_CONNECTIONS = 64
 """At once, per service for browsers: one opens 6, and each TLS connection holds some 60 KiB. How many phones there may
 be is said by the memory."""
-
-CONNECT_MS = 10_000
-"""How long a host may take to accept a connection: three attempts of TCP (1, 2 and 4 s apart), and a bit."""
 
 FIRST_WORD_MS = 30_000
 """How long a client may say nothing before its handshake: as long as during it."""
@@ -88,6 +90,7 @@ def service_fields(service: str, model: Model) -> tuple[Field, ...]:
         *fields,
         Field("connections", Number(1, most), most, "at once; more are closed. The memory holds no more"),
         Field("handshakes", Number(0, MOST_HANDSHAKES), 0, "at once; more wait in line. 0: as the key's length allows"),
+        Field("line", Number(0, LONGEST_LINE), 0, "how many may wait; more are closed. 0: as the key's length allows"),
     )
 
 
@@ -190,6 +193,7 @@ class Services:
         self.presented: Credentials | None = None
         """What TLS presents to those who ask for no domain."""
         self._fitting = 1  # handshakes at once with the key of that
+        self._line = 1  # and how many may wait
         self._why_not = why_not
         self._say = say
         self._log = log
@@ -216,7 +220,7 @@ class Services:
         self.all = (
             Service("HTTP", HTTP_PORT, False, http, Gate(kernel, browsers), browsers),
             Service("HTTPS", HTTPS_PORT, True, http, Gate(kernel, browsers), browsers),
-            Service("SIPS", SIPS_PORT, True, sip, Gate(kernel, self._handshakes), phones),
+            Service("SIPS", SIPS_PORT, True, sip, Gate(kernel, self._handshakes, self._longest), phones),
             Service("SIP", SIP_PORT, False, sip, Gate(kernel, phones), phones, lambda: self.plain_sip),
         )
 
@@ -227,6 +231,7 @@ class Services:
         self.presented = credentials
         if credentials is not None:
             self._fitting = handshakes_for_key(self._kernel.cpu.hz, self._costs, credentials.key_bits)
+            self._line = line_for_key(self._kernel.cpu.hz, self._costs, credentials.key_bits)
         for service in self.all:
             wanted = (credentials is not None or not service.secure) and service.wanted()
             if wanted and service.listener is None:
@@ -282,6 +287,9 @@ class Services:
                 return await self._accepted(service, begun)
             finally:
                 service.gate.leave(turn)
+        except LineFull:
+            self._tell("overflow", service.connections)
+            raise
         finally:
             self._count_unfinished(service, -1)
 
@@ -332,6 +340,10 @@ class Services:
         """How many phones' handshakes are worked at at once."""
         return int(str(self._setting("SIPS", "handshakes"))) or self._fitting
 
+    def _longest(self) -> int:
+        """How many phones may wait for that."""
+        return int(str(self._setting("SIPS", "line"))) or self._line
+
 
 @lru_cache(maxsize=16)
 def date_from_seconds(seconds: int) -> str:
@@ -362,78 +374,3 @@ class BegunStream:
 
     def drop(self) -> None:
         self._wire.drop()
-
-
-class NoAnswer(ConnectionLost):
-    """Nobody accepted a connection, and nobody refused it either."""
-
-
-class Dialer:
-    """Connections that the box begins, with the profile and the certificates of its services.
-
-    Args:
-        application: what is presented to servers in the name of a domain; None where there is nothing for it.
-        peers: judges servers.
-        ready: awaited before a peer is judged: has the trust list read.
-    """
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        costs: Costs,
-        network: Network,
-        services: Services,
-        application: Callable[[str | None], Credentials | None],
-        peers: Peers,
-        ready: Callable[[], Awaitable[None]],
-        log: Callable[[str], None],
-    ) -> None:
-        self._kernel = kernel
-        self._costs = costs
-        self._network = network
-        self._services = services
-        self._application = application
-        self._peers = peers
-        self._ready = ready
-        self._log = log
-
-    async def reach(self, host: str, port: int) -> TcpStream:
-        """A TCP connection. ConnectionLost when it is refused, NoAnswer when nobody answers."""
-        await self._ready()
-        wire = TcpStream(self._kernel, self._network.connect(host, port))
-        try:
-            with self._kernel.deadline_ms(CONNECT_MS):
-                await wire.connected()
-        except TimeoutError:
-            wire.drop()
-            raise NoAnswer(f"no answer from {wire.peer} within {CONNECT_MS // 1_000} s") from None
-        except BaseException:
-            wire.drop()
-            raise
-        return wire
-
-    def presented(self, name: str | None) -> Credentials | None:
-        """What we show to a server that asks, when the application gives this name; None: nothing."""
-        return self._application(name) or self._services.presented
-
-    def secure(self, wire: ByteStream, name: str | None) -> TlsStream:
-        """TLS over a connection, its handshake still to be done.
-
-        Args:
-            name: whose certificate the server must show, what it is told that we look for, and the domain whose
-                application certificate we show if it asks.
-
-        Raises:
-            TlsError: ``name`` can be no name, or our own certificate cannot be used.
-        """
-        return client_stream(
-            self._kernel,
-            self._costs,
-            wire,
-            self._services.contexts,
-            name,
-            self.presented(name),
-            self._services.profile,
-            self._log,
-            check=self._peers.of_servers(name),
-        )
