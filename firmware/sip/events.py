@@ -22,7 +22,8 @@ On a registrar:
 ``refused``        value: status and reason: ``403 no device entry for IP232-06-11-ad``
 ``queue``          value: number of connections accepted at the SIPS port whose handshake is not finished, whenever
                    that changes: those that wait for their turn, and those whose handshake is going on
-``overflow``       value: number of connections that there are: one more came, and was closed at once
+``overflow``       value: number of connections that there are: one more came, and was closed at once, since they are
+                   as many as fit the memory, or since too many wait for their turn
 =================  =====================================================================================
 """
 

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "arrival": ["at-once"],
     "cut": "all",
     "share": 50,
+    "line": [0],
     "loss": 0.0,
     "latency_ms": 0.1,
     "for_s": None,
@@ -37,8 +38,8 @@ DEFAULTS: dict[str, Any] = {
 """Of the options that make a setting."""
 
 EXAMPLES = """\
-several values, separated by commas, for --key, --hash, --profile, --model and --arrival, or both --mutual and
---no-mutual, are compared: one run each, one table, one page.
+several values, separated by commas, for --key, --hash, --profile, --model, --arrival and --line, or both --mutual
+and --no-mutual, are compared: one run each, one table, one page.
 
 the table is in seconds, cpu each in milliseconds. 50 % to 100 %: registered so long after the power came back; storm:
 from the first attempt to the last registration; cpu each: of one handshake.
@@ -112,6 +113,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of the CPU for background work (default: 50)",
     )
     add(
+        "--line",
+        type=_numbers,
+        default=DEFAULTS["line"],
+        metavar="N",
+        help="phones that may wait for a handshake, more are sent away (default: 0, as the registrar sees fit)",
+    )
+    add(
         "--loss",
         type=_fraction,
         default=DEFAULTS["loss"],
@@ -156,7 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise RackMisuse(f"jobs {jobs}: must be 1 to 256")
     plain = ("phones", "phone_key", "phone_model", "cut", "share", "loss", "latency_ms", "for_s")
     axes: dict[str, list[Any]] = {
-        name: given[name] for name in ("model", "profile", "arrival", "hash", "key") if given[name]
+        name: given[name] for name in ("model", "profile", "arrival", "line", "hash", "key") if given[name]
     }
     axes["mutual"] = given["mutual"] or [True]
     settings = variations(Parameters(**{name: given[name] for name in plain}), axes)

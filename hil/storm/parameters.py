@@ -52,6 +52,8 @@ class Parameters:
             ``spread:SECONDS``: the first time at random within that time; ``backoff``: at once, and after each failure
             later, as RFC 5626 4.5 has it.
         share: percent of the CPU that background work may take.
+        line: how many phones may stand in the registrar's line for a handshake, more are sent away at once; 0: as many
+            as it can serve before they lose patience.
         loss: probability that a packet is lost, 0 to 0.5.
         latency_ms: one way.
         for_s: how long the run goes on; None: until all are registered and a minute more, ten minutes at most.
@@ -68,6 +70,7 @@ class Parameters:
     cut: str = "all"
     arrival: str = AT_ONCE
     share: int = 50
+    line: int = 0
     loss: float = 0.0
     latency_ms: float = 0.1
     for_s: float | None = None
@@ -83,6 +86,7 @@ class Parameters:
         _one_of("cut", self.cut, CUTS)
         arrival_from_text(self.arrival)
         _within("share", self.share, 1, 100)
+        _within("line", self.line, 0, MOST_PHONES)
         _within("loss", self.loss, 0, MOST_LOSS)
         _within("latency-ms", self.latency_ms, 0.001, LONGEST_LATENCY_MS)
         if self.for_s is not None:
@@ -136,6 +140,8 @@ def _shown(name: str, value: Any) -> str:
         return f"{value}-bit"
     if name == "mutual":
         return "mutual" if value else "server only"
+    if name == "line":
+        return f"{value} in line" if value else "line as served"
     return str(value)
 
 

@@ -12,7 +12,7 @@ The JSON is the dataclasses below, field by field, with nothing added and nothin
           "label": "4096-bit",                         what sets it apart from the others of this report
           "parameters": {"phones": 50, "key": 4096, "phone_key": 1024, "hash": "sha256", "mutual": true,
                          "profile": "v11", "model": "ip800", "phone_model": "ip232", "cut": "all",
-                         "arrival": "at-once", "share": 50, "loss": 0.0, "latency_ms": 0.1, "for_s": null},
+                         "arrival": "at-once", "share": 50, "line": 0, "loss": 0.0, "latency_ms": 0.1, "for_s": null},
           "phones": 50,
           "end_ns": 161000000000,                      when the run ended
           "outcome": "all registered",                 or "time is up", "interrupted"

@@ -78,6 +78,7 @@ def _remarks(setting: SettingResult) -> list[str]:
         lines.append("    failed attempts: " + ", ".join(f"{count} x {reason}" for reason, count in reasons))
     if setting.refused_connections:
         lines.append(
-            f"    {setting.refused_connections} connections closed at once: the registrar had as many as it takes"
+            f"    {setting.refused_connections} connections closed at once: the registrar had as many, or as long a "
+            "line, as it takes"
         )
     return lines

@@ -98,7 +98,7 @@ def build(parameters: Parameters, seed: int, keys: Keys) -> World:
         share = {"background-percent": str(parameters.share)}
         serving = {
             "CPU": share,
-            "SIPS": {"client-certificate": "required" if parameters.mutual else "off"},
+            "SIPS": {"client-certificate": "required" if parameters.mutual else "off", "line": str(parameters.line)},
             "TLS": {"profile": parameters.profile},
         }
         identity = authority.identity(REGISTRAR, registrar.netbios, parameters.key)

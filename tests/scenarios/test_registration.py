@@ -371,6 +371,18 @@ def test_more_connections_than_there_is_room_for_are_closed_at_once_and_come_aga
     assert len(office.registrations()) == 2, "the third has taken the place of the first"
 
 
+def test_who_comes_to_a_full_line_is_sent_away_before_any_work_and_comes_again(bench: Bench) -> None:
+    office, phones = office_with_phones(bench, 4, "/handshakes 1 /line 1")
+    for phone in phones:
+        phone.power_on()
+    bench.run_for(ms=3_000)
+    assert len(office.registrations()) == 2
+    assert len(office.events("overflow", office.registrar)) == 2
+    assert "sent away, 1 wait in line for their handshake" in office.run(office.registrar, "log").text
+    bench.run_for(ms=8_000)
+    assert len(office.registrations()) == 4
+
+
 def test_connections_that_say_nothing_take_nobodys_turn_and_are_given_up(bench: Bench) -> None:
     office, (phone,) = office_with_phones(bench, 1, "/handshakes 1")
     silent = [office.registrar.connect(SIPS) for _ in range(5)]

@@ -205,7 +205,8 @@ def remarks(figures: Figures) -> list[str]:
         said.append(f"{plural(figures.lost_at_end, 'phone')} had lost the registration again at the end.")
     if setting.refused_connections:
         said.append(
-            f"{plural(setting.refused_connections, 'connection')} closed at once: the gateway held as many as it can."
+            f"{plural(setting.refused_connections, 'connection')} closed at once: the gateway held as many, or as long "
+            "a line, as it can serve."
         )
     if setting.watchdog_resets:
         said.append(f"{plural(setting.watchdog_resets, 'watchdog reset')} of gateway or phones.")
@@ -248,6 +249,11 @@ def parameter_words(name: str, value: object) -> tuple[str, str]:
             return "Phones come", _arrival(shown)
         case "share":
             return "CPU share for background work", f"{shown}{BLANK}% at most"
+        case "line":
+            return (
+                "Phones that may wait for a handshake",
+                f"{shown} at most" if value else "as many as are served in time",
+            )
         case "loss":
             return "Packets lost", f"{value * 100:g}{BLANK}%" if isinstance(value, int | float) else shown
         case "latency_ms":

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from firmware.services.capacity import connections_for_memory, handshakes_for_key
+from firmware.services.capacity import connections_for_memory, handshakes_for_key, line_for_key
 
 
 class FakeModel:
@@ -35,6 +35,15 @@ def test_half_of_the_memory_holds_connections(ram_kib: int, connections: int) ->
 @pytest.mark.parametrize(("bits", "handshakes"), [(1024, 32), (2048, 32), (3072, 12), (4096, 5)])
 def test_the_longer_the_key_the_fewer_at_once(bits: int, handshakes: int) -> None:
     assert handshakes_for_key(200_000_000, FakeCosts(), bits) == handshakes  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("bits", "places"), [(1024, 200), (2048, 32), (3072, 12), (4096, 5)])
+def test_a_line_is_as_long_as_can_be_served_while_a_peer_waits(bits: int, places: int) -> None:
+    assert line_for_key(200_000_000, FakeCosts(), bits) == places  # type: ignore[arg-type]
+
+
+def test_a_line_has_a_place_however_slow_the_cpu() -> None:
+    assert line_for_key(1_000_000, FakeCosts(), 4096) == 1  # type: ignore[arg-type]
 
 
 def test_a_slow_cpu_still_does_some_at_once() -> None:

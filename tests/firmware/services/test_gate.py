@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.kernel import Kernel
-from firmware.services.gate import Gate
+from firmware.services.gate import Gate, LineFull
 
 
 class FakeCpu:
@@ -31,6 +31,24 @@ def test_so_many_are_let_in_and_the_others_stand_in_line(kernel: Any) -> None:
     assert (gate.inside, gate.waiting) == (2, 2)
     gate.leave(first)
     assert (third.is_set, fourth.is_set) == (True, False)
+
+
+def test_whoever_comes_to_a_full_line_is_sent_away_and_may_come_again(kernel: Any) -> None:
+    gate = Gate(kernel, lambda: 1, lambda: 2)
+    inside, first, second = (gate.come() for _ in range(3))
+    with pytest.raises(LineFull, match="2 wait in line"):
+        gate.come()
+    assert (gate.inside, gate.waiting) == (1, 2)
+    gate.leave(inside)
+    third = gate.come()
+    assert (first.is_set, second.is_set, third.is_set) == (True, False, False)
+
+
+def test_no_line_at_all_still_lets_in_whom_there_is_room_for(kernel: Any) -> None:
+    gate = Gate(kernel, lambda: 1, lambda: 0)
+    assert gate.come().is_set
+    with pytest.raises(LineFull):
+        gate.come()
 
 
 def test_whoever_leaves_the_line_takes_nobodys_place(kernel: Any) -> None:

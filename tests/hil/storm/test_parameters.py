@@ -26,6 +26,7 @@ from hil.storm.parameters import MOST_SETTINGS, Parameters, arrival_from_text, v
         ("arrival", "spread:0", "arrival spread 0: must be 1 to 3600"),
         ("arrival", "spread:1e9", "arrival 'spread:1e9': must be"),
         ("share", 0, "share 0: must be 1 to 100"),
+        ("line", 1_001, "line 1001: must be 0 to 1000"),
         ("loss", 0.6, "loss 0.6: must be 0 to 0.5"),
         ("loss", float("nan"), "loss nan: must be 0 to 0.5"),
         ("latency_ms", 5_000, "latency-ms 5000: must be 0.001 to 1000"),

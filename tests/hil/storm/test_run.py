@@ -139,8 +139,8 @@ def test_the_longer_key_of_the_phones_costs_the_registrar_next_to_nothing(storm:
 
 
 def test_phones_that_lose_their_patience_make_work_that_is_in_vain(storm: Storm) -> None:
-    # 17 handshakes of 1.9 s are more than the 30 s that a phone waits for one.
-    result = storm(phones=17, key=4096, mutual=False)
+    # 17 handshakes of 1.9 s are more than the 30 s that a phone waits for one, and the line is long enough for all.
+    result = storm(phones=17, key=4096, mutual=False, line=100)
     assert result.outcome == ALL_REGISTERED
     assert result.timeouts["handshake"] == result.failures["tls: timeout"] == result.handshakes.failed > 0
     assert result.attempts == 17 + result.timeouts["handshake"]
@@ -148,6 +148,16 @@ def test_phones_that_lose_their_patience_make_work_that_is_in_vain(storm: Storm)
     assert result.handshakes.wasted_cpu_s > 1
     private_s = 17 * result.handshakes.cpu_ms.p50 / 1e3 + result.handshakes.wasted_cpu_s  # type: ignore[operator]
     assert private_s == pytest.approx(result.busy_s, rel=0.02)
+
+
+def test_a_line_that_ends_where_patience_does_leaves_nothing_in_vain(storm: Storm) -> None:
+    # Who cannot be served in time is sent away before any work was done for it, and comes again.
+    result = storm(phones=17, key=4096, mutual=False)
+    assert result.outcome == ALL_REGISTERED
+    assert result.handshakes.count == 17
+    assert result.handshakes.failed == 0
+    assert result.refused_connections == sum(result.failures.values()) == result.attempts - 17 > 0
+    assert result.busy_s == pytest.approx(17 * result.handshakes.cpu_ms.p50 / 1e3, rel=0.02)  # type: ignore[operator]
 
 
 def test_a_registrar_without_memory_for_all_closes_connections_at_once(storm: Storm, tmp_path: Path) -> None:
