@@ -141,7 +141,7 @@ def _shown(name: str, value: Any) -> str:
     if name == "mutual":
         return "mutual" if value else "server only"
     if name == "line":
-        return f"{value} in line" if value else "line as served"
+        return f"a line of {value}" if value else "a line it can serve"
     return str(value)
 
 
