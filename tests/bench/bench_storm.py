@@ -6,9 +6,10 @@ alone: both ends of pyOpenSSL in one thread over memory buffers, with OpenSSL's 
 certificates, and a context of its own for each phone. They take turns, and medians of the process's CPU time are
 compared, so that a busy host disturbs all alike. Boots, and building the world, are printed beside it.
 
-Target: the storm takes at most 1.5 times the CPU of the bare handshakes. It takes 2.0 to 2.3 times: the same handshakes,
-and as much again for all that is around them. That is some 2,800 calls per phone, none of which stands out, on data of
-200 phones in turn, which the host's second-level cache does not hold; compiling kernel and clock gains a tenth.
+Target: the storm takes at most 1.5 times the CPU of the bare handshakes. It takes 2.0 to 2.3 times: the same
+handshakes, and as much again for all that is around them. That is some 2,800 calls per phone, none of which stands out,
+on data of 200 phones in turn, which the host's second-level cache does not hold; compiling kernel and clock gains a
+tenth.
 """
 
 from __future__ import annotations
