@@ -58,8 +58,10 @@ class ProgressLines:
         screen = self._screen()
         width = max(map(len, self._labels))
         room = screen.columns - width - 3  # two blanks before it, and a cursor after it
+        idle = "waiting" if any(self._states) else "finding keys"
         lines = [
-            f"{label:<{width}}  {_state(state, room)}" for label, state in zip(self._labels, self._states, strict=True)
+            f"{label:<{width}}  {idle if state is None else _state(state, room)}"
+            for label, state in zip(self._labels, self._states, strict=True)
         ]
         shown = [f"{line[: screen.columns - 1]}{CLEAR}\n" for line in self._in_sight(lines, screen.lines - 1)]
         self._out.write((UP.format(self._drawn) if self._drawn else "") + "".join(shown))
@@ -83,9 +85,7 @@ class ProgressLines:
         return [*lines[first : first + kept], f"({first + 1} to {first + kept} of {len(lines)} settings)"]
 
 
-def _state(state: Progress | None, room: int) -> str:
-    if state is None:
-        return "waiting"
+def _state(state: Progress, room: int) -> str:
     where = f"t = {state.now_ns / 1e9:.1f} s" if state.now_ns >= 0 else "before the cut"
     digits = len(str(state.phones))
     count = f"{state.registered:>{digits}} of {state.phones} registered"

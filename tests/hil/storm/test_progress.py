@@ -27,7 +27,7 @@ def test_each_setting_has_a_line_that_is_redrawn_in_place() -> None:
     lines.watch(1, Progress(-1, 5, 20))
     lines.close()
     first, *later = out.getvalue().split("\x1b[2A")
-    assert first.count("waiting") == 2
+    assert first.count("finding keys") == 2
     assert "10 of 20 registered  t = 1.5 s" in later[-1]
     assert "5 of 20 registered  before the cut" in later[-1]
     assert later[-1].count("\n") == 2
@@ -89,7 +89,7 @@ def test_of_more_settings_than_lines_those_are_shown_that_are_run(screen: Callab
 def test_a_terminal_without_a_size_is_taken_for_a_usual_one(screen: Callable[[int, int], FakeTerminal]) -> None:
     out = screen(0, 0)
     ProgressLines(["1024-bit"], out).close()
-    assert drawn(out.getvalue()) == ["1024-bit  waiting"]
+    assert drawn(out.getvalue()) == ["1024-bit  finding keys"]
 
 
 def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
