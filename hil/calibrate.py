@@ -96,7 +96,7 @@ class Calibration:
             lines.append(f"{measured}{fitted:>11.3f} ms{off:>+12.2f} %")
         rows, lengths = len(self.measurements), len({row.key_bits for row in self.measurements})
         quality = "undefined, all times are the same" if self.r_squared is None else f"{self.r_squared:.6f}"
-        lines.append(f"R² {quality} ({rows} measurements of {lengths} key lengths)")
+        lines.append(f"R² {quality} (measurements: {rows}, key lengths: {lengths})")
         if rows == lengths:
             lines.append("each key length was measured once, so each is met exactly; measure again to see the scatter")
         if self.per_doubling is not None:
@@ -144,7 +144,7 @@ def measurements_from_file(path: str | Path) -> list[Measurement]:
 
 def _measurement(place: str, number: int, fields: list[str]) -> Measurement:
     if not 2 <= len(fields) <= 3:
-        raise RackMisuse(f"{place}: {len(fields)} fields: must be key_bits,milliseconds[,weight]")
+        raise RackMisuse(f"{place}: fields: {len(fields)}, must be key_bits,milliseconds[,weight]")
     bits = _number(place, "key_bits", fields[0], MIN_BITS, MAX_BITS)
     if bits != int(bits):
         _refuse(place, "key_bits", fields[0], "must be a whole number")

@@ -182,7 +182,7 @@ def _section_lines(bench: Bench) -> list[str]:
 def _leave_artifacts(bench: Bench, item: pytest.Item) -> list[str]:
     """Leaves what a failed test leaves, and gives the lines that say where. A host that refuses is no failure."""
     from hil.artifacts import DEFAULT_FOLDER, RECORD, folder_name, leave, prune
-    from hil.errors import EnvironmentRefused, RackMisuse
+    from hil.errors import EnvironmentRefused, RackMisuse, reason_from_oserror
 
     chosen = item.config.getoption("--gatebench-artifacts")
     root = item.config.rootpath / DEFAULT_FOLDER
@@ -192,7 +192,8 @@ def _leave_artifacts(bench: Bench, item: pytest.Item) -> list[str]:
         if chosen is None:
             prune(root)
     except (OSError, EnvironmentRefused, RackMisuse) as error:
-        return [f"not all could be left behind in {folder}: {error}"]
+        reason = reason_from_oserror(error) if isinstance(error, OSError) else error
+        return [f"not all could be left behind in {folder}: {reason}"]
     here = item.config.invocation_params.dir
     shown = [path.relative_to(here) if path.is_relative_to(here) else path for path in left]
     repeat = [f"record: gatebench repeat {shlex.quote(str(path))}" for path in shown if path.name == RECORD]

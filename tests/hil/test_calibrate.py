@@ -125,8 +125,8 @@ def test_headings_remarks_blank_lines_and_weights_are_read(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("2048", r"t\.csv:2: 1 fields: must be key_bits,milliseconds\[,weight\]"),
-        ("2048,1,2,3", r"t\.csv:2: 4 fields"),
+        ("2048", r"t\.csv:2: fields: 1, must be key_bits,milliseconds\[,weight\]"),
+        ("2048,1,2,3", r"t\.csv:2: fields: 4"),
         ("2048,fast", r"t\.csv:2: milliseconds 'fast': must be a number"),
         ("2048,nan", r"t\.csv:2: milliseconds 'nan': must be a number"),
         ("2048,-1", r"t\.csv:2: milliseconds '-1': must be a number from 0 to 3\.6e\+06"),
@@ -186,7 +186,7 @@ def test_a_synthetic_board_is_met_within_2_percent(tmp_path: Path, capsys: pytes
     table = tmp_path / "table.csv"
     table.write_text("key_bits,milliseconds\n" + "".join(f"{bits},{ms}\n" for bits, ms in real.items()))
     assert main(["calibrate", str(table), "--model", "lab", "--out", str(tmp_path / "lab.toml")]) == 0
-    assert "R² 1.000000 (3 measurements of 3 key lengths)" in capsys.readouterr().out
+    assert "R² 1.000000 (measurements: 3, key lengths: 3)" in capsys.readouterr().out
     again = handshakes_ms(str(tmp_path / "lab.toml"), keys)
     for bits in keys:
         assert again[bits] == pytest.approx(real[bits], rel=0.02)
