@@ -306,12 +306,12 @@ class Bench:
         elif is_model_file(model):
             from hil.record.modelfiles import model_facts
 
-            gateway.model_facts = model = model_facts(gateway.model, model)
+            gateway.model_facts = model_facts(gateway.model, model)
         self.gateways.append(gateway)
         names = (gateway.netbios, gateway.mac.hex("-"), gateway.name)
         self.lan.plug(gateway, names, self.trace.for_board(gateway.name))
         if self.recorder is not None:
-            self.recorder.watch(gateway, model, factory)
+            self.recorder.watch(gateway, factory)
 
     def _end_record(self) -> None:
         if self.recorder is None or not self.recorder.active:

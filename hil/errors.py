@@ -105,6 +105,11 @@ def lowered(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
+def reason_from_damage(error: Exception) -> str:
+    """What is wrong with a file that is not what it should be, in one line, as our messages have it."""
+    return lowered(" ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split()))
+
+
 def readable(data: bytes) -> list[str]:
     """``data`` as one ``repr`` per line of it, so that control characters can be seen."""
     return [repr(line)[1:] for line in data.splitlines(keepends=True)]

@@ -25,7 +25,7 @@ from typing import Any
 
 from board import Model
 from cfcard import SECTOR_BYTES, CompactFlash, RamDevice
-from hil.errors import EnvironmentRefused, RackMisuse, lowered, reason_from_oserror
+from hil.errors import EnvironmentRefused, RackMisuse, reason_from_damage, reason_from_oserror
 from hil.models import is_model_file
 
 FORMAT = 1
@@ -125,8 +125,7 @@ def saved_from_file(path: str | Path) -> Saved:
     except OSError as error:
         raise EnvironmentRefused(f"saved gateway {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        reason = lowered(str(error.args[0] if isinstance(error, KeyError) else error))
-        raise EnvironmentRefused(f"{path} is not a saved gateway: {reason}") from error
+        raise EnvironmentRefused(f"{path} is not a saved gateway: {reason_from_damage(error)}") from error
 
 
 def card_bytes(card: CompactFlash | None) -> bytes | None:

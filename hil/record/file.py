@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hil.errors import EnvironmentRefused, lowered, reason_from_oserror
+from hil.errors import EnvironmentRefused, reason_from_damage, reason_from_oserror
 
 FORMAT = 1
 
@@ -163,14 +163,10 @@ def record_from_file(path: str | Path) -> Record:
     except OSError as error:
         raise EnvironmentRefused(f"record {path}: {reason_from_oserror(error)}") from error
     except (KeyError, ValueError, TypeError, EOFError, RecursionError, NotImplementedError) as error:
-        raise EnvironmentRefused(f"{path} is not a record: {_reason(error)}") from error
+        raise EnvironmentRefused(f"{path} is not a record: {reason_from_damage(error)}") from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, zlib.error) as error:
-        raise EnvironmentRefused(f"{path} is not a record, or damaged: {_reason(error)}") from error
+        raise EnvironmentRefused(f"{path} is not a record, or damaged: {reason_from_damage(error)}") from error
     return Record(facts, actions, trace, str(path))
-
-
-def _reason(error: Exception) -> str:
-    return lowered(" ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split()))
 
 
 def _facts_from_json(content: bytes) -> Facts:
@@ -198,7 +194,7 @@ def _actions(lines: Iterable[str], archive: zipfile.ZipFile, facts: Facts) -> It
         try:
             action = _action(json.loads(line), archive)
         except (KeyError, ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"action {number}: {_reason(error)}") from error
+            raise ValueError(f"action {number}: {reason_from_damage(error)}") from error
         if not events <= action.events <= facts.events or not now_ns <= action.now_ns <= facts.now_ns:
             raise ValueError(f"action {number}: event {action.events} at {action.now_ns} ns is out of order")
         events, now_ns = action.events, action.now_ns

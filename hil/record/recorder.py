@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import platform
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -30,7 +30,6 @@ from hil.record.contents import CardLedger
 from hil.record.file import BETWEEN, FORMAT, Action, Facts, Record
 from hil.record.hands import blow_from
 from hil.record.lan import LanWatch
-from hil.record.modelfiles import model_facts
 from hil.record.streams import RecordedStream, TlsEnds, settings_of
 
 if TYPE_CHECKING:
@@ -89,16 +88,11 @@ class Recorder:
 
     # -- what a bench and its gateways call
 
-    def watch(self, gateway: Gateway, model: str | Mapping[str, Any], factory: str) -> None:
-        """Notes that a gateway was made, and from now on what is done to it.
-
-        Args:
-            model: what it was asked for by, or what another record says of it.
-        """
+    def watch(self, gateway: Gateway, factory: str) -> None:
+        """Notes that a gateway was made, and from now on what is done to it."""
         self.seen()
-        facts = model_facts(gateway.model, model) if isinstance(model, str) else model
         named = {"mac": gateway.mac.hex(), "name": gateway.name, "factory": factory}
-        self.note("gateway", {**facts, **named}, b"" if gateway.factory_fresh else gateway.flash_image)
+        self.note("gateway", {**gateway.model_facts, **named}, b"" if gateway.factory_fresh else gateway.flash_image)
         number = len(self._bench.gateways) - 1
         self._numbers[gateway.board.network] = number
         if gateway.card is not None:
