@@ -237,8 +237,7 @@ class Stream:
         now_ns = max(self._moment.now_ns, self._clock.now_ns)
         route = self._route
         if route is None or route.calm:
-            self._arrives_ns = max(now_ns + self.latency_ns, self._arrives_ns)
-            self._clock.at(self._arrives_ns, arrival)
+            self.land(now_ns + self.latency_ns, arrival)
         else:
             route.carry(now_ns, arrival, kind, data)
 

@@ -201,10 +201,12 @@ class Trace:
     def _keep(self, fields: _Fields) -> None:
         self._batches.append(fields)
         self._kept += len(fields) // FIELDS
-        while self._limit is not None and self._kept - len(self._batches[0]) // FIELDS >= self._limit:
-            self._kept -= len(self._batches.popleft()) // FIELDS
-            if not self._batches:
+        while self._limit is not None and self._batches:
+            others = self._kept - len(self._batches[0]) // FIELDS
+            if others < self._limit:
                 break
+            self._batches.popleft()
+            self._kept = others
 
     def _newest(self, count: int) -> Iterator[TraceEvent]:
         """The newest of those that are kept, oldest first; batches before them are not looked at."""
