@@ -6,6 +6,7 @@ import pytest
 
 from cfcard import FaultyDevice, LogLayer, NoCard, RamDevice
 from cfcard.fat import Fat, Volume
+from cfcard.fat.directory import Directory
 from cfcard.faults import Fault
 
 FAT = Fat()
@@ -95,13 +96,19 @@ def test_a_destroyed_directory_sector_becomes_an_empty_directory(card: RamDevice
         assert FAT.check(card).problems == ()
 
 
-def test_a_directory_with_a_size_keeps_what_is_in_it(card: RamDevice, volume: Volume) -> None:
-    parent, entry = volume.tree.existing("/D")
+def first_sector(card: RamDevice, volume: Volume, directory: Directory) -> tuple[int, bytearray]:
+    """Where a directory begins on the card, and what is there."""
     lba = volume.bpb.reserved + volume.bpb.fats * volume.bpb.fat_sectors
-    if parent.start:
-        lba = volume.bpb.sector_from_cluster(parent.start)
+    if directory.start:
+        lba = volume.bpb.sector_from_cluster(directory.start)
     sector = bytearray(512)
     card.readblocks(lba, sector)
+    return lba, sector
+
+
+def test_a_directory_with_a_size_keeps_what_is_in_it(card: RamDevice, volume: Volume) -> None:
+    parent, entry = volume.tree.existing("/D")
+    lba, sector = first_sector(card, volume, parent)
     at = sector.index(entry.short)
     sector[at + 28 : at + 32] = (4096).to_bytes(4, "little")
     spoil(card, lba, bytes(sector))
@@ -112,11 +119,7 @@ def test_a_directory_with_a_size_keeps_what_is_in_it(card: RamDevice, volume: Vo
 def test_a_size_on_what_is_no_directory_is_no_reason_to_make_one(card: RamDevice, volume: Volume) -> None:
     _, entry = volume.tree.existing("/ONE.TXT")
     parent, _ = volume.tree.existing("/D")
-    lba = volume.bpb.reserved + volume.bpb.fats * volume.bpb.fat_sectors
-    if parent.start:
-        lba = volume.bpb.sector_from_cluster(parent.start)
-    sector = bytearray(512)
-    card.readblocks(lba, sector)
+    lba, sector = first_sector(card, volume, parent)
     sector[sector.index(entry.short) + 11] = 0x10
     spoil(card, lba, bytes(sector))
     assert FAT.repair(card).done[0] == "/: entries without meaning erased"
