@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def write_output(path: Path, text: str) -> None:
 
 
 def _try(option: str, path: Path) -> None:
-    was_there = os.path.lexists(path)
     try:
-        path.open("ab").close()
-        if not was_there:
-            path.unlink()
+        if os.path.lexists(path):
+            path.open("ab").close()
+        else:  # tried beside it: who waits for the file, as racks do for --ready, must not find an empty one
+            tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.").close()
     except OSError as error:
         raise EnvironmentRefused(_refusal(f"{option} {path}", error)) from error
 

@@ -46,3 +46,14 @@ def test_a_full_disk_is_told_with_the_files_name() -> None:
         pytest.skip("there is no /dev/full here")
     with pytest.raises(EnvironmentRefused, match=r"^/dev/full: cannot be written: no space left on device$"):
         write_output(Path("/dev/full"), "much")
+
+
+def test_a_file_that_somebody_waits_for_is_not_there_before_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = tmp_path / "ready.json"
+    opened: list[Path] = []
+    monkeypatch.setattr(Path, "open", lambda path, mode: opened.append(path))
+    require_writable({"--ready": ready})
+    assert opened == []
+    assert list(tmp_path.iterdir()) == []
